@@ -1,0 +1,121 @@
+/* bytes.h - a borrowed run of bytes.
+ *
+ * `struct bytes` never owns what it points to.  Functions that keep one say so
+ * and for how long; everything else may look only during the call.
+ */
+#ifndef PROXY_UTIL_BYTES_H
+#define PROXY_UTIL_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MUST_CHECK       __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+#define NORETURN         __attribute__((noreturn))
+
+/* Number of elements of an array (never of a pointer). */
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+struct bytes {
+	const uint8_t *at;
+	size_t len;
+};
+
+static inline struct bytes bytes_of(const void *at, size_t len)
+{
+	return (struct bytes){.at = at, .len = len};
+}
+
+static inline struct bytes bytes_str(const char *s)
+{
+	return bytes_of(s, strlen(s));
+}
+
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+static inline bool bytes_equal_str(struct bytes a, const char *s)
+{
+	return bytes_equal(a, bytes_str(s));
+}
+
+/* memcmp order, a prefix before what it is a prefix of; <0, 0, >0. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+	int order = n ? memcmp(a.at, b.at, n) : 0;
+
+	if (order)
+		return order;
+	return a.len < b.len ? -1 : a.len > b.len;
+}
+
+static inline bool bytes_start_with(struct bytes b, struct bytes prefix)
+{
+	return b.len >= prefix.len && (prefix.len == 0 || memcmp(b.at, prefix.at, prefix.len) == 0);
+}
+
+/* `b` from offset `from` on; empty when `from` lies beyond its end. */
+static inline struct bytes bytes_from(struct bytes b, size_t from)
+{
+	return from < b.len ? bytes_of(b.at + from, b.len - from) : bytes_of(b.at + b.len, 0);
+}
+
+/* The first `len` bytes of `b`, or all of it if it is shorter. */
+static inline struct bytes bytes_head(struct bytes b, size_t len)
+{
+	return bytes_of(b.at, b.len < len ? b.len : len);
+}
+
+/* Little-endian numbers, as BSON and the wire have them. */
+static inline uint32_t load_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t load_u64(const uint8_t *p)
+{
+	return (uint64_t)load_u32(p) | (uint64_t)load_u32(p + 4) << 32;
+}
+
+static inline int32_t load_i32(const uint8_t *p)
+{
+	return (int32_t)load_u32(p);
+}
+
+static inline int64_t load_i64(const uint8_t *p)
+{
+	return (int64_t)load_u64(p);
+}
+
+static inline double load_double(const uint8_t *p)
+{
+	uint64_t bits = load_u64(p);
+	double d;
+
+	memcpy(&d, &bits, sizeof(d));
+	return d;
+}
+
+static inline void store_u32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+	p[2] = (uint8_t)(v >> 16);
+	p[3] = (uint8_t)(v >> 24);
+}
+
+static inline void store_u64(uint8_t *p, uint64_t v)
+{
+	store_u32(p, (uint32_t)v);
+	store_u32(p + 4, (uint32_t)(v >> 32));
+}
+
+/* printf arguments for "%.*s"; only for bytes that are known to be text. */
+#define BYTES_ARG(b) (int)(b).len, (const char *)(b).at
+
+#endif

@@ -1,0 +1,87 @@
+#include "util/json.h"
+
+#include "util/utf8.h"
+
+static const char replacement[] = "\xef\xbf\xbd";
+static const char ellipsis[] = "\xe2\x80\xa6";
+
+static void put_ascii(struct buf *out, uint8_t c)
+{
+	if (c == '"' || c == '\\') {
+		buf_put_u8(out, '\\');
+		buf_put_u8(out, c);
+	} else if (c < 0x20) {
+		buf_put_format(out, "\\u%04x", c);
+	} else {
+		buf_put_u8(out, c);
+	}
+}
+
+static bool is_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+static size_t plain_run(struct bytes text)
+{
+	size_t n = 0;
+
+	while (n < text.len && is_plain(text.at[n]))
+		n++;
+	return n;
+}
+
+static void put_content(struct buf *out, struct bytes text)
+{
+	while (text.len) {
+		size_t bad, n = plain_run(text);
+
+		if (n) {
+			buf_put(out, bytes_head(text, n));
+		} else if (text.at[0] < 0x80) {
+			put_ascii(out, text.at[0]);
+			n = 1;
+		} else {
+			n = utf8_character(text, &bad);
+			buf_put(out, n ? bytes_head(text, n) : bytes_str(replacement));
+			n = n ? n : bad;
+		}
+		text = bytes_from(text, n);
+	}
+}
+
+void json_put_string(struct buf *out, struct bytes text)
+{
+	buf_put_u8(out, '"');
+	put_content(out, text);
+	buf_put_u8(out, '"');
+}
+
+/* How much of `text` fits `max` bytes once invalid parts are replaced; on a character. */
+static size_t fitting(struct bytes text, size_t max)
+{
+	size_t taken = 0, written = 0;
+
+	while (taken < text.len) {
+		size_t bad, n = utf8_character(bytes_from(text, taken), &bad);
+		size_t size = n ? n : sizeof(replacement) - 1;
+
+		if (written + size > max)
+			break;
+		written += size;
+		taken += n ? n : bad;
+	}
+	return taken;
+}
+
+void json_put_string_cut(struct buf *out, struct bytes text, size_t max)
+{
+	if (fitting(text, max) == text.len) {
+		json_put_string(out, text);
+		return;
+	}
+	buf_put_u8(out, '"');
+	put_content(out, bytes_head(text, fitting(text, max - (sizeof(ellipsis) - 1))));
+	buf_put_str(out, ellipsis);
+	buf_put_u8(out, '"');
+}

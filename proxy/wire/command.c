@@ -1,0 +1,201 @@
+#include "wire/command.h"
+
+#include "util/reader.h"
+#include "util/utf8.h"
+
+#define QUERY_SUFFIX ".$cmd"
+
+static bool check_documents(struct command *c, struct fault *why)
+{
+	struct doc_facts facts = {0};
+
+	if (!doc_check(c->body, &facts, why))
+		return false;
+	for (size_t i = 0; i < c->nseq; i++) {
+		struct bytes left = c->seq[i].docs;
+
+		while (left.len) {
+			struct bytes doc = doc_at_front(left);
+
+			if (!doc.len)
+				return fault_set(why, FAULT_INVALID_BSON, "a sequence is torn");
+			if (!doc_check(doc, &facts, why))
+				return false;
+			left = bytes_from(left, doc.len);
+		}
+	}
+	c->encrypted = facts.encrypted;
+	return true;
+}
+
+static bool list_fields(struct command *c, struct fault *why)
+{
+	struct doc_iter it = doc_iter_of(c->body);
+	struct element e;
+
+	while (doc_next(&it, &e)) {
+		if (c->nfields == COMMAND_FIELDS_MAX)
+			return fault_set(why, FAULT_TOO_MANY_FIELDS, "a command of over %d fields",
+				COMMAND_FIELDS_MAX);
+		for (size_t i = 0; i < c->nfields; i++)
+			if (bytes_equal(c->fields[i].name, e.name))
+				return fault_name(why, FAULT_FIELD_TWICE, e.name);
+		for (size_t i = 0; i < c->nseq; i++)
+			if (bytes_equal(c->seq[i].name, e.name))
+				return fault_name(why, FAULT_FIELD_TWICE, e.name);
+		c->fields[c->nfields++] = e;
+	}
+	if (!c->nfields)
+		return fault_set(why, FAULT_EMPTY_COMMAND, "a command without fields");
+	c->first = c->fields[0];
+	c->name = c->first.name;
+	return true;
+}
+
+/* Names of databases as a server takes them (limits: "Naming Restrictions"). */
+static bool check_db(struct bytes db, struct fault *why)
+{
+	static const char refused[] = "/\\. \"$"; /* and NUL */
+
+	if (!db.len || db.len > COMMAND_DB_MAX || !utf8_valid(db))
+		return fault_name(why, FAULT_INVALID_DB, db);
+	for (size_t i = 0; i < db.len; i++)
+		if (memchr(refused, db.at[i], sizeof(refused)) &&
+			!bytes_equal_str(db, "$external"))
+			return fault_name(why, FAULT_INVALID_DB, db);
+	return true;
+}
+
+static bool find_db(struct command *c, struct fault *why)
+{
+	const struct element *db = command_field(c, "$db");
+
+	if (!db)
+		return fault_set(why, FAULT_NO_DB, "OP_MSG without $db");
+	if (db->type != TYPE_STRING)
+		return fault_name(why, FAULT_WRONG_TYPE, bytes_str("$db"));
+	c->db = element_string(db);
+	return check_db(c->db, why);
+}
+
+static bool parse_msg(struct command *c, struct bytes message, struct fault *why)
+{
+	struct wire_msg m;
+
+	if (!wire_msg_parse(&m, message, why))
+		return false;
+	c->flags = m.flags;
+	c->body = m.body;
+	memcpy(c->seq, m.seq, sizeof(m.seq));
+	c->nseq = m.nseq;
+	return check_documents(c, why) && list_fields(c, why) && find_db(c, why);
+}
+
+/* {$query: {...}, $readPreference: ...} holds the command one level down. */
+static void unwrap_query(struct command *c)
+{
+	struct doc_iter it = doc_iter_of(c->body);
+	struct element e;
+
+	if (doc_next(&it, &e) && e.type == TYPE_DOCUMENT &&
+		(element_named(&e, "$query") || element_named(&e, "query")))
+		c->body = e.value;
+}
+
+static bool parse_query(struct command *c, struct bytes message, struct fault *why)
+{
+	struct reader r = reader_of(bytes_from(message, FRAME_HEADER_LEN));
+	struct bytes ns, suffix = bytes_str(QUERY_SUFFIX);
+
+	(void)reader_u32(&r); /* flags: slaveOk and its like mean nothing for a command */
+	ns = reader_name(&r);
+	(void)reader_u32(&r); /* numberToSkip */
+	(void)reader_u32(&r); /* numberToReturn: -1 or 1 */
+	c->body = reader_take(&r, reader_peek_u32(&r));
+	if (r.failed || r.left.len)
+		return fault_set(why, FAULT_MALFORMED, "OP_QUERY's lengths do not add up");
+	if (ns.len <= suffix.len || !bytes_equal(bytes_from(ns, ns.len - suffix.len), suffix))
+		return fault_set(why, FAULT_OP_QUERY, "OP_QUERY on a collection");
+	c->db = bytes_head(ns, ns.len - suffix.len);
+	if (!check_documents(c, why))
+		return false;
+	unwrap_query(c);
+	return list_fields(c, why) && check_db(c->db, why);
+}
+
+bool command_parse(struct command *c, struct bytes message, struct fault *why)
+{
+	struct frame_header h;
+
+	*c = (struct command){.opcode = OPCODE_MSG};
+	if (message.len < FRAME_HEADER_LEN)
+		return fault_set(why, FAULT_MALFORMED, "a message without a header");
+	if (!frame_header_read(&h, message.at, FRAME_MESSAGE_MAX, why))
+		return false;
+	c->request_id = h.request_id;
+	if (h.length != message.len)
+		return fault_set(why, FAULT_MALFORMED, "a message's length is a lie");
+	if (h.opcode == OPCODE_MSG)
+		return parse_msg(c, message, why);
+	if (h.opcode == OPCODE_QUERY) {
+		c->opcode = OPCODE_QUERY;
+		return parse_query(c, message, why);
+	}
+	return fault_set(why, FAULT_OPCODE, "opcode %d", (int)h.opcode);
+}
+
+const struct element *command_field(const struct command *c, const char *name)
+{
+	for (size_t i = 0; i < c->nfields; i++)
+		if (element_named(&c->fields[i], name))
+			return &c->fields[i];
+	return NULL;
+}
+
+const struct wire_seq *command_seq(const struct command *c, const char *name)
+{
+	for (size_t i = 0; i < c->nseq; i++)
+		if (bytes_equal_str(c->seq[i].name, name))
+			return &c->seq[i];
+	return NULL;
+}
+
+bool command_is_unacknowledged(const struct command *c)
+{
+	return c->flags & WIRE_MSG_MORE_TO_COME;
+}
+
+bool command_docs(const struct command *c, const char *name, struct command_docs *docs)
+{
+	const struct wire_seq *seq = command_seq(c, name);
+	const struct element *field = command_field(c, name);
+
+	*docs = (struct command_docs){0};
+	if (seq) {
+		docs->left = seq->docs;
+		return true;
+	}
+	if (!field || field->type != TYPE_ARRAY)
+		return false;
+	docs->in_array = true;
+	docs->it = doc_iter_of(field->value);
+	return true;
+}
+
+bool command_docs_next(struct command_docs *docs, struct bytes *doc, bool *bad)
+{
+	struct element e;
+
+	if (docs->in_array) {
+		if (!doc_next(&docs->it, &e))
+			return false;
+		*bad |= e.type != TYPE_DOCUMENT;
+		*doc = e.value;
+		return e.type == TYPE_DOCUMENT;
+	}
+	if (!docs->left.len)
+		return false;
+	*doc = doc_at_front(docs->left);
+	docs->left = bytes_from(docs->left, doc->len);
+	return doc->len != 0;
+}

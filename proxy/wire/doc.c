@@ -1,0 +1,474 @@
+#include "wire/doc.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "util/utf8.h"
+
+/* No value has this size. */
+#define BAD_SIZE SIZE_MAX
+
+/* A length prefix at `at` that counts `extra` bytes less than the value takes. */
+static size_t prefixed_size(const uint8_t *at, size_t left, size_t extra, uint32_t least)
+{
+	uint32_t len;
+
+	if (left < 4)
+		return BAD_SIZE;
+	len = load_u32(at);
+	if (len < least || len > INT32_MAX || len + extra > left)
+		return BAD_SIZE;
+	return len + extra;
+}
+
+static size_t text_size(const uint8_t *at, size_t left)
+{
+	size_t size = prefixed_size(at, left, 4, 1);
+
+	return size == BAD_SIZE || at[size - 1] != 0 ? BAD_SIZE : size;
+}
+
+static size_t document_size(const uint8_t *at, size_t left)
+{
+	size_t size = prefixed_size(at, left, 0, DOC_MIN_LEN);
+
+	return size == BAD_SIZE || at[size - 1] != 0 ? BAD_SIZE : size;
+}
+
+static size_t regex_size(const uint8_t *at, size_t left)
+{
+	const uint8_t *first = memchr(at, 0, left);
+	const uint8_t *second = NULL;
+
+	if (first)
+		second = memchr(first + 1, 0, left - (size_t)(first + 1 - at));
+	return second ? (size_t)(second + 1 - at) : BAD_SIZE;
+}
+
+static size_t pointer_size(const uint8_t *at, size_t left)
+{
+	size_t size = text_size(at, left);
+
+	return size == BAD_SIZE || left - size < OBJECT_ID_LEN ? BAD_SIZE : size + OBJECT_ID_LEN;
+}
+
+static size_t scope_size(const uint8_t *at, size_t left)
+{
+	size_t size = prefixed_size(at, left, 0, 4 + 5 + DOC_MIN_LEN);
+	size_t code;
+
+	if (size == BAD_SIZE)
+		return BAD_SIZE;
+	code = text_size(at + 4, size - 4);
+	if (code == BAD_SIZE || document_size(at + 4 + code, size - 4 - code) != size - 4 - code)
+		return BAD_SIZE;
+	return size;
+}
+
+/* How many of the `left` bytes at `at` a value of `type` takes. */
+static size_t value_size(uint8_t type, const uint8_t *at, size_t left)
+{
+	size_t size;
+
+	switch (type) {
+	case TYPE_DOUBLE:
+	case TYPE_DATE:
+	case TYPE_TIMESTAMP:
+	case TYPE_INT64:
+		size = 8;
+		break;
+	case TYPE_INT32:
+		size = 4;
+		break;
+	case TYPE_BOOL:
+		size = 1;
+		break;
+	case TYPE_NULL:
+	case TYPE_UNDEFINED:
+	case TYPE_MIN_KEY:
+	case TYPE_MAX_KEY:
+		size = 0;
+		break;
+	case TYPE_OBJECT_ID:
+		size = OBJECT_ID_LEN;
+		break;
+	case TYPE_DECIMAL128:
+		size = 16;
+		break;
+	case TYPE_STRING:
+	case TYPE_CODE:
+	case TYPE_SYMBOL:
+		return text_size(at, left);
+	case TYPE_DOCUMENT:
+	case TYPE_ARRAY:
+		return document_size(at, left);
+	case TYPE_BINARY:
+		return prefixed_size(at, left, 5, 0);
+	case TYPE_REGEX:
+		return regex_size(at, left);
+	case TYPE_DB_POINTER:
+		return pointer_size(at, left);
+	case TYPE_CODE_WITH_SCOPE:
+		return scope_size(at, left);
+	default:
+		return BAD_SIZE;
+	}
+	return size <= left ? size : BAD_SIZE;
+}
+
+struct bytes doc_at_front(struct bytes b)
+{
+	size_t size = document_size(b.at, b.len);
+
+	return size == BAD_SIZE ? bytes_of(b.at, 0) : bytes_of(b.at, size);
+}
+
+struct doc_iter doc_iter_of(struct bytes doc)
+{
+	size_t size = document_size(doc.at, doc.len);
+
+	if (size == BAD_SIZE)
+		return (struct doc_iter){.failed = true};
+	return (struct doc_iter){.at = doc.at + 4, .end = doc.at + size - 1};
+}
+
+bool doc_next(struct doc_iter *it, struct element *e)
+{
+	const uint8_t *start = it->at, *nul;
+	size_t size;
+
+	if (it->failed || start >= it->end)
+		return false;
+	nul = memchr(start + 1, 0, (size_t)(it->end - start - 1));
+	if (!nul)
+		goto bad;
+	nul++;
+	size = value_size(start[0], nul, (size_t)(it->end - nul));
+	if (size == BAD_SIZE)
+		goto bad;
+	e->type = start[0];
+	e->name = bytes_of(start + 1, (size_t)(nul - start) - 2);
+	e->value = bytes_of(nul, size);
+	e->whole = bytes_of(start, (size_t)(nul - start) + size);
+	it->at = nul + size;
+	return true;
+bad:
+	it->failed = true;
+	return false;
+}
+
+bool doc_find(struct bytes doc, const char *name, struct element *e)
+{
+	struct doc_iter it = doc_iter_of(doc);
+
+	while (doc_next(&it, e))
+		if (element_named(e, name))
+			return true;
+	return false;
+}
+
+bool doc_find_path(struct bytes doc, const char *path, struct element *e)
+{
+	const char *dot;
+
+	while ((dot = strchr(path, '.'))) {
+		struct doc_iter it = doc_iter_of(doc);
+		bool found = false;
+
+		while (!found && doc_next(&it, e))
+			found = bytes_equal(e->name, bytes_of(path, (size_t)(dot - path)));
+		if (!found || e->type != TYPE_DOCUMENT)
+			return false;
+		doc = e->value;
+		path = dot + 1;
+	}
+	return doc_find(doc, path, e);
+}
+
+size_t doc_count(struct bytes doc)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+	size_t n = 0;
+
+	while (doc_next(&it, &e))
+		n++;
+	return n;
+}
+
+bool doc_is_empty(struct bytes doc)
+{
+	return doc.len <= DOC_MIN_LEN;
+}
+
+bool element_is_number(const struct element *e)
+{
+	return e->type == TYPE_INT32 || e->type == TYPE_INT64 || e->type == TYPE_DOUBLE;
+}
+
+struct bytes element_string(const struct element *e)
+{
+	return bytes_of(e->value.at + 4, e->value.len - 5);
+}
+
+struct bytes element_binary(const struct element *e, uint8_t *subtype)
+{
+	*subtype = e->value.at[4];
+	return bytes_from(e->value, 5);
+}
+
+bool element_truth(const struct element *e)
+{
+	double d;
+
+	if (e->type == TYPE_BOOL)
+		return e->value.at[0] != 0;
+	return element_double(e, &d) && d != 0;
+}
+
+bool element_int(const struct element *e, int64_t *value)
+{
+	double d;
+
+	switch (e->type) {
+	case TYPE_INT32:
+		*value = load_i32(e->value.at);
+		return true;
+	case TYPE_INT64:
+		*value = load_i64(e->value.at);
+		return true;
+	case TYPE_DOUBLE:
+		d = load_double(e->value.at);
+		/* 2^63 is the first double that is too large; NaN fails the comparison. */
+		if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0) || floor(d) != d)
+			return false;
+		*value = (int64_t)d;
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool element_double(const struct element *e, double *value)
+{
+	switch (e->type) {
+	case TYPE_INT32:
+		*value = load_i32(e->value.at);
+		return true;
+	case TYPE_INT64:
+		*value = (double)load_i64(e->value.at);
+		return true;
+	case TYPE_DOUBLE:
+		*value = load_double(e->value.at);
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool element_named(const struct element *e, const char *name)
+{
+	size_t len = strlen(name);
+
+	return e->name.len == len && memcmp(e->name.at, name, len) == 0;
+}
+
+static bool check_at(struct bytes doc, unsigned depth, struct doc_facts *facts, struct fault *why);
+
+static bool check_value(const struct element *e, unsigned depth, struct doc_facts *facts,
+	struct fault *why)
+{
+	struct bytes code;
+
+	switch (e->type) {
+	case TYPE_DOCUMENT:
+	case TYPE_ARRAY:
+		return check_at(e->value, depth + 1, facts, why);
+	case TYPE_CODE_WITH_SCOPE:
+		code = bytes_from(e->value, 4);
+		return check_at(bytes_from(code, 4 + load_u32(code.at)), depth + 1, facts, why);
+	case TYPE_BOOL:
+		if (e->value.at[0] > 1)
+			return fault_set(why, FAULT_INVALID_BSON, "a bool is neither 0 nor 1");
+		return true;
+	case TYPE_BINARY:
+		facts->encrypted += e->value.at[4] == BINARY_ENCRYPTED;
+		if (e->value.at[4] == 2 && (e->value.len < 9 ||
+			load_u32(e->value.at + 5) != e->value.len - 9))
+			return fault_set(why, FAULT_INVALID_BSON, "an old binary's lengths differ");
+		return true;
+	default:
+		return true;
+	}
+}
+
+static bool check_at(struct bytes doc, unsigned depth, struct doc_facts *facts, struct fault *why)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+
+	if (depth > DOC_DEPTH_MAX)
+		return fault_set(why, FAULT_TOO_DEEP, "a document is nested over %d deep", DOC_DEPTH_MAX);
+	if (facts->depth < depth)
+		facts->depth = depth;
+	while (doc_next(&it, &e)) {
+		if (!utf8_valid(e.name))
+			return fault_set(why, FAULT_INVALID_BSON, "a field name is not UTF-8");
+		if (!check_value(&e, depth, facts, why))
+			return false;
+	}
+	if (it.failed)
+		return fault_set(why, FAULT_INVALID_BSON, "a document's bytes do not add up");
+	return true;
+}
+
+bool doc_check(struct bytes doc, struct doc_facts *facts, struct fault *why)
+{
+	struct doc_facts unwanted = {0};
+
+	if (doc_at_front(doc).len != doc.len)
+		return fault_set(why, FAULT_INVALID_BSON, "a document's length is a lie");
+	return check_at(doc, 1, facts ? facts : &unwanted, why);
+}
+
+bool doc_each_encrypted(struct bytes doc, doc_visit_fn *visit, void *context)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+
+	while (doc_next(&it, &e)) {
+		struct bytes inner = e.value;
+		uint8_t subtype;
+
+		if (e.type == TYPE_BINARY) {
+			struct bytes content = element_binary(&e, &subtype);
+
+			if (subtype == BINARY_ENCRYPTED && !visit(context, content))
+				return false;
+			continue;
+		}
+		if (e.type == TYPE_CODE_WITH_SCOPE)
+			inner = bytes_from(e.value, 8 + load_u32(e.value.at + 4));
+		else if (!element_is_document(&e))
+			continue;
+		if (!doc_each_encrypted(inner, visit, context))
+			return false;
+	}
+	return true;
+}
+
+size_t doc_begin(struct buf *out)
+{
+	size_t begun = out->len;
+
+	buf_put_u32(out, 0);
+	return begun;
+}
+
+void doc_end(struct buf *out, size_t begun)
+{
+	buf_put_u8(out, 0);
+	if (!out->failed)
+		buf_patch_u32(out, begun, (uint32_t)(out->len - begun));
+}
+
+static void put_head(struct buf *out, uint8_t type, struct bytes name)
+{
+	uint8_t *room = buf_reserve(out, name.len + 2);
+
+	if (!room)
+		return;
+	room[0] = type;
+	if (name.len)
+		memcpy(room + 1, name.at, name.len);
+	room[name.len + 1] = 0;
+	buf_commit(out, name.len + 2);
+}
+
+size_t doc_put_document(struct buf *out, struct bytes name)
+{
+	put_head(out, TYPE_DOCUMENT, name);
+	return doc_begin(out);
+}
+
+size_t doc_put_array(struct buf *out, struct bytes name)
+{
+	put_head(out, TYPE_ARRAY, name);
+	return doc_begin(out);
+}
+
+void doc_put_value(struct buf *out, uint8_t type, struct bytes name, struct bytes value)
+{
+	put_head(out, type, name);
+	buf_put(out, value);
+}
+
+void doc_put_element(struct buf *out, const struct element *e)
+{
+	buf_put(out, e->whole);
+}
+
+void doc_put_string(struct buf *out, struct bytes name, struct bytes text)
+{
+	put_head(out, TYPE_STRING, name);
+	buf_put_u32(out, (uint32_t)(text.len + 1));
+	buf_put(out, text);
+	buf_put_u8(out, 0);
+}
+
+void doc_put_binary(struct buf *out, struct bytes name, uint8_t subtype, struct bytes content)
+{
+	put_head(out, TYPE_BINARY, name);
+	buf_put_u32(out, (uint32_t)content.len);
+	buf_put_u8(out, subtype);
+	buf_put(out, content);
+}
+
+void doc_put_int32(struct buf *out, struct bytes name, int32_t value)
+{
+	put_head(out, TYPE_INT32, name);
+	buf_put_u32(out, (uint32_t)value);
+}
+
+void doc_put_int64(struct buf *out, struct bytes name, int64_t value)
+{
+	put_head(out, TYPE_INT64, name);
+	buf_put_u64(out, (uint64_t)value);
+}
+
+void doc_put_double(struct buf *out, struct bytes name, double value)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	put_head(out, TYPE_DOUBLE, name);
+	buf_put_u64(out, bits);
+}
+
+void doc_put_bool(struct buf *out, struct bytes name, bool value)
+{
+	put_head(out, TYPE_BOOL, name);
+	buf_put_u8(out, value);
+}
+
+void doc_put_date(struct buf *out, struct bytes name, int64_t ms)
+{
+	put_head(out, TYPE_DATE, name);
+	buf_put_u64(out, (uint64_t)ms);
+}
+
+void doc_put_null(struct buf *out, struct bytes name)
+{
+	put_head(out, TYPE_NULL, name);
+}
+
+void doc_put_timestamp(struct buf *out, struct bytes name, uint64_t value)
+{
+	put_head(out, TYPE_TIMESTAMP, name);
+	buf_put_u64(out, value);
+}
+
+struct bytes doc_index_name(size_t i, char out[DOC_INDEX_MAX])
+{
+	return bytes_of(out, (size_t)snprintf(out, DOC_INDEX_MAX, "%zu", i));
+}
