@@ -30,17 +30,17 @@ struct audit_config {
 	const char *instance;
 	const char *directory;
 	enum audit_durability durability;
-	bool to_stdout;             /* every line also there, after the file */
-	const char *signing_key;    /* file: 32-byte seed, hex or raw */
+	bool to_stdout;          /* every line also there, after the file */
+	const char *signing_key; /* file: 32-byte seed, hex or raw */
 	const char *const *witness_files;
 	size_t nwitness_files;
 	bool witness_stdout;
-	uint64_t rotate_size;       /* bytes; 0: never */
-	uint64_t rotate_age_us;     /* 0: never */
+	uint64_t rotate_size;        /* bytes; 0: never */
+	uint64_t rotate_age_us;      /* 0: never */
 	uint32_t checkpoint_records; /* 1 … 1000 */
 	uint64_t checkpoint_every_us;
-	const char *accept_gap;     /* why, or NULL */
-	const char *version;        /* for `start` */
+	const char *accept_gap; /* why, or NULL */
+	const char *version;    /* for `start` */
 	/* "seconds.increment" of the upstream; false when unknown.  From any thread. */
 	bool (*cluster_time)(void *context, char *out, size_t size);
 	void *cluster_time_context;
@@ -50,18 +50,18 @@ struct audit;
 
 /* Reads back, checks, repairs what may be repaired, writes `start` and its checkpoint.
  * NULL and complaints (file:line where one applies) when the log or a witness says no. */
-struct audit *audit_open(const struct audit_config *config, struct bytes policy_hash,
-	struct complaints *complaints);
+struct audit *audit_open(
+	const struct audit_config *config, struct bytes policy_hash, struct complaints *complaints);
 /* Writes `stop` and its checkpoint, brings the witnesses up to it. */
 void audit_close(struct audit *a);
 /* After a fork there is nothing to close; for tests that kill. */
 bool audit_is_stopped(const struct audit *a); /* cheap; any thread */
 
 struct audit_numbers {
-	uint64_t seq;        /* of the next record */
+	uint64_t seq; /* of the next record */
 	uint64_t records, bytes, batches, syncs, failures;
 	bool stopped, witnessed; /* witnessed: every witness took the last checkpoint */
-	char why[160];       /* when stopped or not witnessed */
+	char why[160];           /* when stopped or not witnessed */
 };
 void audit_numbers(struct audit *a, struct audit_numbers *n);
 
@@ -106,13 +106,13 @@ struct audit_record {
 	struct bytes request; /* AUDIT_REQUEST_LEN hex digits */
 	struct bytes cursor_of;
 	struct bytes on_behalf_of, purpose, ns, command;
-	struct bytes shape;   /* JSON; its hash is added here */
+	struct bytes shape; /* JSON; its hash is added here */
 	enum audit_decision decision;
 	struct bytes rule, policy;
-	size_t reason_len;    /* of a reason that was given; 0: none */
+	size_t reason_len; /* of a reason that was given; 0: none */
 	/* result */
 	struct bytes way;
-	struct bytes disclosed; /* JSON object */
+	struct bytes disclosed;               /* JSON object */
 	const struct audit_subject *subjects; /* repeated ones are written once */
 	size_t nsubjects;
 	const struct token *searched;
@@ -121,7 +121,7 @@ struct audit_record {
 	int64_t docs;    /* -1: left out */
 	uint64_t bytes;
 	double ms;
-	bool has_code;   /* code is written, also without a result */
+	bool has_code; /* code is written, also without a result */
 	int32_t code;
 	bool unacknowledged;
 	/* policy, key, admin */

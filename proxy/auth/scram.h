@@ -16,7 +16,7 @@
 struct scram;
 
 struct scram *scram_new(struct users *users, const struct master *m); /* holds a reference */
-void scram_free(struct scram *s); /* wipes */
+void scram_free(struct scram *s);                                     /* wipes */
 
 enum scram_step { SCRAM_GO_ON, SCRAM_DONE, SCRAM_FAILED };
 /* Takes the client's payload and appends ours.  SCRAM_DONE: `out` holds the server's

@@ -32,7 +32,7 @@ struct user {
 	struct bytes purpose; /* empty: none by default */
 	struct bytes x509;    /* RFC 2253 subject of the client certificate; empty: none */
 	struct scram_verifier scram;
-	struct place at;      /* where it stands, for `policy check --users` */
+	struct place at; /* where it stands, for `policy check --users` */
 };
 
 struct users;

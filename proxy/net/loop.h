@@ -33,7 +33,7 @@ void net_loop_each_tick(struct net_loop *l, net_fn *fn, void *context);
 /* One-shot timers. */
 struct net_timer;
 struct net_timer *net_timer_new(struct net_loop *l, net_fn *fn, void *context);
-void net_timer_free(struct net_timer *t); /* also from within its own callback */
+void net_timer_free(struct net_timer *t);                   /* also from within its own callback */
 void net_timer_set(struct net_timer *t, uint64_t after_us); /* again: moves it */
 void net_timer_clear(struct net_timer *t);
 

@@ -21,17 +21,17 @@ void cursors_free(struct cursors *c);
 /* What a cursor is; copied in and out.  `plan` is the block with which its replies are
  * treated, reference-counted by the two functions given to cursors_add. */
 struct cursor {
-	int64_t id;          /* ours */
+	int64_t id; /* ours */
 	int64_t upstream_id;
 	server_id server;
-	struct bytes user;   /* copied in; borrowed from the entry on the way out */
+	struct bytes user; /* copied in; borrowed from the entry on the way out */
 	bool has_session;
 	uint8_t session[16]; /* the client's own lsid */
 	struct bytes ns;     /* as the client names it */
 	struct bytes upstream_ns;
-	bool no_timeout;     /* noCursorTimeout */
-	bool awaiting;       /* tailable with awaitData, or a change stream */
-	char request[33];    /* that opened it */
+	bool no_timeout;  /* noCursorTimeout */
+	bool awaiting;    /* tailable with awaitData, or a change stream */
+	char request[33]; /* that opened it */
 	void *plan;
 };
 typedef void cursor_plan_fn(void *plan);
@@ -53,15 +53,14 @@ void cursors_forget(struct cursors *c, int64_t id);
 typedef void cursor_orphan_fn(void *context, const struct cursor *cursor);
 /* Kills one of a user's own cursors: true, and *out with a reference to nothing, when it
  * was there.  A busy one is marked, and forgotten when it is given back. */
-bool cursors_kill(struct cursors *c, int64_t id, struct bytes user, struct bytes ns,
-	struct cursor *out);
+bool cursors_kill(
+	struct cursors *c, int64_t id, struct bytes user, struct bytes ns, struct cursor *out);
 /* All of a session, of a user, or all idle for too long; each is visited, then gone. */
 void cursors_end_session(struct cursors *c, struct bytes user, const uint8_t session[16],
 	cursor_orphan_fn *orphan, void *context);
 void cursors_end_user(
 	struct cursors *c, struct bytes user, cursor_orphan_fn *orphan, void *context);
-void cursors_expire(
-	struct cursors *c, uint64_t now_us, cursor_orphan_fn *orphan, void *context);
+void cursors_expire(struct cursors *c, uint64_t now_us, cursor_orphan_fn *orphan, void *context);
 size_t cursors_count(struct cursors *c);
 
 #endif

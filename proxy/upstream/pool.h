@@ -32,19 +32,19 @@ struct upstream_want {
 
 enum upstream_result {
 	UPSTREAM_ANSWERED,
-	UPSTREAM_NO_SERVER,  /* none fit in time; nothing was sent */
-	UPSTREAM_NO_ROOM,    /* no connection came free in time, or the queue is full */
-	UPSTREAM_LOST,       /* the connection broke after something was sent */
-	UPSTREAM_TIMED_OUT,  /* sent, and no answer by the deadline; the connection was closed */
-	UPSTREAM_GARBAGE,    /* the answer breaks the protocol; the connection was closed */
+	UPSTREAM_NO_SERVER, /* none fit in time; nothing was sent */
+	UPSTREAM_NO_ROOM,   /* no connection came free in time, or the queue is full */
+	UPSTREAM_LOST,      /* the connection broke after something was sent */
+	UPSTREAM_TIMED_OUT, /* sent, and no answer by the deadline; the connection was closed */
+	UPSTREAM_GARBAGE,   /* the answer breaks the protocol; the connection was closed */
 };
 
 struct upstream_answer {
 	enum upstream_result result;
-	server_id server;   /* that answered, or that was lost */
-	uint8_t *message;   /* a whole OP_MSG; may be changed in place; until the callback returns */
+	server_id server; /* that answered, or that was lost */
+	uint8_t *message; /* a whole OP_MSG; may be changed in place; until the callback returns */
 	size_t len;
-	uint8_t *document;  /* its body, within `message` */
+	uint8_t *document; /* its body, within `message` */
 	size_t document_len;
 };
 typedef void upstream_done_fn(void *context, const struct upstream_answer *answer);

@@ -9,7 +9,7 @@
 
 #include "upstream/pool.h"
 
-#define TRANSACTION_IDLE_US  (90ull * 1000 * 1000)
+#define TRANSACTION_IDLE_US   (90ull * 1000 * 1000)
 #define TRANSACTIONS_PER_USER 1000
 
 struct transactions;

@@ -19,10 +19,10 @@ struct upstream_config {
 	bool insecure;        /* plain TCP is allowed */
 	size_t pool_max;      /* connections a process, all servers together */
 	size_t pool_min;
-	uint64_t pool_wait_us;      /* how long a command waits for a connection */
+	uint64_t pool_wait_us; /* how long a command waits for a connection */
 	uint64_t pool_idle_us;
-	uint64_t select_us;         /* how long a command waits for a server */
-	size_t awaiting_max;        /* connections for getMores that wait for data */
+	uint64_t select_us;  /* how long a command waits for a server */
+	size_t awaiting_max; /* connections for getMores that wait for data */
 };
 
 /* NULL and a fault when the URI is wrong, holds a password, or turns TLS off without
@@ -32,11 +32,11 @@ void upstream_free(struct upstream *u);
 
 /* What is known of the deployment; zero and empty as long as nothing is. */
 struct upstream_facts {
-	bool known;             /* some data-bearing server answered once */
-	bool writable;          /* there is a primary now */
+	bool known;    /* some data-bearing server answered once */
+	bool writable; /* there is a primary now */
 	int32_t max_wire_version, min_wire_version;
 	int32_t max_bson_size, max_message_size, max_write_batch;
-	char version[32];       /* "7.0.12", from buildInfo */
+	char version[32]; /* "7.0.12", from buildInfo */
 	size_t servers, servers_up;
 };
 void upstream_facts(struct upstream *u, struct upstream_facts *facts);

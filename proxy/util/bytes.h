@@ -11,9 +11,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define MUST_CHECK       __attribute__((warn_unused_result))
+#define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
-#define NORETURN         __attribute__((noreturn))
+#define NORETURN          __attribute__((noreturn))
 
 /* Number of elements of an array (never of a pointer). */
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))

@@ -63,7 +63,8 @@ void log_write(enum log_level level, const char *who, const char *format, ...)
 	put_time(ts, sizeof(ts));
 	buf_init(&line, LINE_MAX_BYTES * 2);
 	if (atomic_load(&current_format) == LOG_JSON) {
-		buf_put_format(&line, "{\"ts\":\"%s\",\"level\":\"%s\",\"who\":", ts, level_names[level]);
+		buf_put_format(
+			&line, "{\"ts\":\"%s\",\"level\":\"%s\",\"who\":", ts, level_names[level]);
 		json_put_string(&line, bytes_str(who));
 		buf_put_str(&line, ",\"text\":");
 		json_put_string(&line, bytes_str(text));

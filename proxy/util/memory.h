@@ -10,7 +10,7 @@
 #include "util/bytes.h"
 
 /* Each aborts the process when there is no memory.  Freed with free(). */
-void *memory_new(size_t size) __attribute__((malloc, returns_nonnull)); /* zeroed */
+void *memory_new(size_t size) __attribute__((malloc, returns_nonnull));                 /* zeroed */
 void *memory_array(size_t count, size_t size) __attribute__((malloc, returns_nonnull)); /* zeroed */
 void *memory_resize(void *old, size_t count, size_t size) __attribute__((returns_nonnull));
 char *memory_text(struct bytes text) __attribute__((malloc, returns_nonnull)); /* copy with a NUL */

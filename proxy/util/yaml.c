@@ -326,8 +326,9 @@ const struct yaml_node *yaml_load(
 	if (file_read(file, &text))
 		root = yaml_parse(arena, file, buf_bytes(&text), complaints);
 	else
-		complain(complaints, (struct place){.file = arena_text(arena, bytes_str(file))}, NULL,
-			"cannot be read: %s", text.failed ? "the file is too large" : strerror(errno));
+		complain(complaints, (struct place){.file = arena_text(arena, bytes_str(file))},
+			NULL, "cannot be read: %s",
+			text.failed ? "the file is too large" : strerror(errno));
 	buf_wipe(&text);
 	return root;
 }

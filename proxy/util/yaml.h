@@ -17,7 +17,7 @@ enum yaml_kind { YAML_NULL, YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 
 struct yaml_node {
 	enum yaml_kind kind;
-	bool quoted;       /* a scalar that is text whatever it looks like */
+	bool quoted; /* a scalar that is text whatever it looks like */
 	struct place at;
 	struct bytes text; /* a scalar's; ends in a NUL that is not counted */
 	struct bytes key;  /* as a child of a mapping; ends in a NUL that is not counted */

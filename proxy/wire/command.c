@@ -60,8 +60,7 @@ static bool check_db(struct bytes db, struct fault *why)
 	if (!db.len || db.len > COMMAND_DB_MAX || !utf8_valid(db))
 		return fault_name(why, FAULT_INVALID_DB, db);
 	for (size_t i = 0; i < db.len; i++)
-		if (memchr(refused, db.at[i], sizeof(refused)) &&
-			!bytes_equal_str(db, "$external"))
+		if (memchr(refused, db.at[i], sizeof(refused)) && !bytes_equal_str(db, "$external"))
 			return fault_name(why, FAULT_INVALID_DB, db);
 	return true;
 }

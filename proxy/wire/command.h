@@ -14,9 +14,9 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 
-#define COMMAND_FIELDS_MAX 64   /* top-level fields of a body */
-#define COMMAND_DB_MAX     63   /* bytes of a database's name */
-#define COMMAND_NS_MAX     255  /* bytes of "db.collection" */
+#define COMMAND_FIELDS_MAX 64  /* top-level fields of a body */
+#define COMMAND_DB_MAX     63  /* bytes of a database's name */
+#define COMMAND_NS_MAX     255 /* bytes of "db.collection" */
 
 struct command {
 	int32_t request_id;
@@ -46,8 +46,8 @@ bool command_is_unacknowledged(const struct command *c);
 
 /* The documents of `name`, whether body array or sequence, one by one. */
 struct command_docs {
-	struct doc_iter it;  /* of the array */
-	struct bytes left;   /* of the sequence */
+	struct doc_iter it; /* of the array */
+	struct bytes left;  /* of the sequence */
 	bool in_array;
 };
 /* False when there is neither. */

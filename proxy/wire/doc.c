@@ -275,8 +275,8 @@ bool element_named(const struct element *e, const char *name)
 
 static bool check_at(struct bytes doc, unsigned depth, struct doc_facts *facts, struct fault *why);
 
-static bool check_value(const struct element *e, unsigned depth, struct doc_facts *facts,
-	struct fault *why)
+static bool check_value(
+	const struct element *e, unsigned depth, struct doc_facts *facts, struct fault *why)
 {
 	struct bytes code;
 
@@ -293,8 +293,8 @@ static bool check_value(const struct element *e, unsigned depth, struct doc_fact
 		return true;
 	case TYPE_BINARY:
 		facts->encrypted += e->value.at[4] == BINARY_ENCRYPTED;
-		if (e->value.at[4] == 2 && (e->value.len < 9 ||
-			load_u32(e->value.at + 5) != e->value.len - 9))
+		if (e->value.at[4] == 2 &&
+			(e->value.len < 9 || load_u32(e->value.at + 5) != e->value.len - 9))
 			return fault_set(why, FAULT_INVALID_BSON, "an old binary's lengths differ");
 		return true;
 	default:
@@ -308,7 +308,8 @@ static bool check_at(struct bytes doc, unsigned depth, struct doc_facts *facts, 
 	struct element e;
 
 	if (depth > DOC_DEPTH_MAX)
-		return fault_set(why, FAULT_TOO_DEEP, "a document is nested over %d deep", DOC_DEPTH_MAX);
+		return fault_set(
+			why, FAULT_TOO_DEEP, "a document is nested over %d deep", DOC_DEPTH_MAX);
 	if (facts->depth < depth)
 		facts->depth = depth;
 	while (doc_next(&it, &e)) {

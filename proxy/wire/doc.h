@@ -79,7 +79,7 @@ static inline bool element_is_document(const struct element *e)
 {
 	return e->type == TYPE_DOCUMENT || e->type == TYPE_ARRAY;
 }
-bool element_is_number(const struct element *e); /* int32, int64 or double */
+bool element_is_number(const struct element *e);      /* int32, int64 or double */
 struct bytes element_string(const struct element *e); /* string, code or symbol, without NUL */
 /* Subtype and content; subtype 2 as it stands, with its inner length. */
 struct bytes element_binary(const struct element *e, uint8_t *subtype);
@@ -92,8 +92,8 @@ bool element_named(const struct element *e, const char *name);
 
 /* What a strict check saw. */
 struct doc_facts {
-	size_t encrypted;  /* values of Binary subtype 6, at any depth */
-	unsigned depth;    /* 1 for a document without documents in it */
+	size_t encrypted; /* values of Binary subtype 6, at any depth */
+	unsigned depth;   /* 1 for a document without documents in it */
 };
 
 /* Refuses what two parsers could read differently: lengths that do not add up, bytes
@@ -107,8 +107,8 @@ typedef bool doc_visit_fn(void *context, struct bytes content);
 bool doc_each_encrypted(struct bytes doc, doc_visit_fn *visit, void *context);
 
 /* Building, into a buf whose failure is sticky.  Names are without NUL. */
-size_t doc_begin(struct buf *out);           /* a document of its own */
-void doc_end(struct buf *out, size_t begun); /* of any of the three begins */
+size_t doc_begin(struct buf *out);                           /* a document of its own */
+void doc_end(struct buf *out, size_t begun);                 /* of any of the three begins */
 size_t doc_put_document(struct buf *out, struct bytes name); /* begins; ended by doc_end */
 size_t doc_put_array(struct buf *out, struct bytes name);    /* the same */
 void doc_put_value(struct buf *out, uint8_t type, struct bytes name, struct bytes value);

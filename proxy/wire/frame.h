@@ -28,8 +28,8 @@ struct frame_header {
 
 /* Reads a header from FRAME_HEADER_LEN bytes.  Refuses a length below that of a
  * header or over `max`. */
-bool frame_header_read(struct frame_header *h, const uint8_t *at, uint32_t max, struct fault *why)
-	MUST_CHECK;
+bool frame_header_read(
+	struct frame_header *h, const uint8_t *at, uint32_t max, struct fault *why) MUST_CHECK;
 
 /* Begins a message at the end of `out`; frame_end puts its length in. */
 size_t frame_begin(struct buf *out, int32_t request_id, int32_t response_to, int32_t opcode);

@@ -31,8 +31,8 @@ static bool parse_sequence(struct wire_msg *m, struct reader *r, struct fault *w
 	struct wire_seq *seq = &m->seq[m->nseq];
 
 	if (m->nseq == WIRE_MSG_SEQ_MAX)
-		return fault_set(why, FAULT_MALFORMED, "OP_MSG has over %d sequences",
-			WIRE_MSG_SEQ_MAX);
+		return fault_set(
+			why, FAULT_MALFORMED, "OP_MSG has over %d sequences", WIRE_MSG_SEQ_MAX);
 	(void)reader_u32(&in); /* its own length, already honoured */
 	seq->name = reader_name(&in);
 	seq->docs = in.left;

@@ -64,8 +64,8 @@ void reply_put_fault(struct reply *r, const struct fault *fault, unsigned labels
 	reply_put_labels(r, labels);
 }
 
-void reply_fault(struct buf *out, const struct command *c, const struct fault *fault,
-	unsigned labels)
+void reply_fault(
+	struct buf *out, const struct command *c, const struct fault *fault, unsigned labels)
 {
 	struct reply r = reply_begin(out, c);
 

@@ -28,7 +28,7 @@ enum reply_label {
 void reply_put_fault(struct reply *r, const struct fault *fault, unsigned labels);
 void reply_put_labels(struct reply *r, unsigned labels);
 /* A whole answer that says only the fault. */
-void reply_fault(struct buf *out, const struct command *c, const struct fault *fault,
-	unsigned labels);
+void reply_fault(
+	struct buf *out, const struct command *c, const struct fault *fault, unsigned labels);
 
 #endif

@@ -5,7 +5,8 @@
 
 static void inside(struct bytes part, struct bytes whole)
 {
-	assert(part.len == 0 || (part.at >= whole.at && part.at + part.len <= whole.at + whole.len));
+	assert(part.len == 0 ||
+		(part.at >= whole.at && part.at + part.len <= whole.at + whole.len));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
