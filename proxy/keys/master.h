@@ -42,6 +42,12 @@ struct token {
 	uint8_t bytes[TOKEN_LEN];
 };
 
+/* A patient's token.  `of_id`: made of namespace and _id, for want of another subject. */
+struct subject_token {
+	struct token token;
+	bool of_id;
+};
+
 /* Keyed BLAKE2b-128 over the parts, one after the other.  The caller makes sure that
  * different meanings are different bytes. */
 void master_token(const struct master *m, enum token_kind kind, const struct bytes *parts,

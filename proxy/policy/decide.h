@@ -1,0 +1,122 @@
+/* decide.h - what the parts of a decision share; private to policy/. */
+#ifndef PROXY_POLICY_DECIDE_H
+#define PROXY_POLICY_DECIDE_H
+
+#include "policy/policy.h"
+#include "query/analyse.h"
+#include "util/buf.h"
+
+struct deciding {
+	const struct policy *policy;
+	const struct facts *facts;
+	const struct command *c;
+	struct arena *arena;
+	struct plan *plan;
+	struct fault *why;
+	struct bytes comment_role;          /* empty: none named */
+	const struct grant *grant;          /* chosen */
+	const struct secure_view *view;     /* its view; NULL for a virtual view */
+	const struct virtual_view *virtual;
+	struct bytes rows;                  /* the row filter with the user's values; or empty */
+	bool rows_sealed;                   /* its literals have their edits */
+};
+
+/* What the policy says of the collection behind the command; NULL: nothing. */
+const struct collection *deciding_collection(const struct deciding *d);
+
+/* Edits of the request. */
+struct edit *plan_edit(struct deciding *d, enum edit_kind kind, const uint8_t *at);
+/* Bytes built for an edit, in the arena. */
+struct bytes plan_bytes(struct deciding *d, struct buf *built);
+
+/* Sets grant, view and rows, or *why.  `actions` are all needed. */
+bool choose_grant(struct deciding *d, uint32_t actions) MUST_CHECK;
+bool role_applies(const struct role *role, const struct facts *facts);
+/* Whether a is at least as wide as b on the namespace. */
+bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
+	struct bytes ns, bool writes);
+/* A user's attribute ("id": the name); empty when there is none. */
+struct bytes user_attribute(const struct user *user, struct bytes name);
+/* The secure view of a namespace under a grant. */
+const struct secure_view *grant_view(
+	const struct policy *p, const struct grant *g, struct bytes ns);
+/* The row filter with the user's values in place of its templates. */
+bool instantiate_rows(struct deciding *d, struct bytes rows, struct bytes *out);
+
+/* Judges all uses of an analysis, notes literals to be sealed and searched, and classes
+ * that are shown. */
+bool check_uses(struct deciding *d, const struct analysis *a) MUST_CHECK;
+/* Refuses what only a transparent view may run. */
+bool check_proven(struct deciding *d, const struct analysis *a) MUST_CHECK;
+bool node_has_class(const struct view_node *node, class_set set, bool below);
+
+/* Notes what of a row filter's own literals, in these very bytes, is to be sealed. */
+bool seal_row_literals(struct deciding *d, struct bytes rows) MUST_CHECK;
+/* Puts the row filter around the filter in field `name` (of the body, or of the item
+ * `holder` in updates and deletes), and forces the simple collation on it. */
+bool wrap_filter(struct deciding *d, struct bytes holder, const struct element *filter,
+	const char *name) MUST_CHECK;
+bool check_collation(struct deciding *d, struct bytes holder, const struct element *collation)
+	MUST_CHECK;
+
+/* Makes sure that every document of the reply tells whose it is. */
+bool add_subject_to_find(struct deciding *d, const struct analysis *a) MUST_CHECK;
+bool add_subject_to_pipeline(struct deciding *d, const struct analysis *a) MUST_CHECK;
+bool is_accountable(const struct deciding *d);
+
+/* The tree of the documents that come back; from the analysis' shape. */
+const struct view_node *reply_tree(struct deciding *d, const struct analysis *a);
+/* A copy of the view's tree in which `paths` are hidden. */
+struct view_node *copy_tree(struct arena *arena, const struct view_node *root);
+/* Marks the ways to nodes that hold a part. */
+void mark_parts(struct view_node *root);
+void hide_path(struct arena *arena, struct view_node *root, struct bytes path);
+
+/* What a client may write: a whole document, or a value at a path. */
+bool check_new_document(struct deciding *d, struct bytes doc) MUST_CHECK;
+bool check_new_value(struct deciding *d, const struct view_node *node, bool at,
+	const struct element *value) MUST_CHECK;
+
+/* One update: of the body of findAndModify, or an item of `updates`. */
+struct update_item {
+	struct bytes holder; /* the document that holds all of the below */
+	const char *filter_name;
+	const struct element *filter; /* may be NULL */
+	const struct element *update;
+	const struct element *array_filters, *collation, *hint, *sort; /* may be NULL */
+	bool upsert;
+};
+/* Judges filter, update and options, with the row filter around them. */
+bool check_update_item(struct deciding *d, const struct update_item *item,
+	struct analysis *filter_analysis) MUST_CHECK;
+bool check_hint(struct deciding *d, struct analysis *a, const struct element *hint) MUST_CHECK;
+bool check_let(struct deciding *d, struct analysis *a) MUST_CHECK;
+bool check_flag(struct deciding *d, struct analysis *a, const char *name) MUST_CHECK;
+/* What a cursor's or findAndModify's documents are projected to. */
+bool read_projection(struct deciding *d, struct analysis *a, const char *name) MUST_CHECK;
+
+bool decide_find(struct deciding *d) MUST_CHECK;
+bool decide_aggregate(struct deciding *d) MUST_CHECK;
+bool decide_count(struct deciding *d) MUST_CHECK;
+bool decide_distinct(struct deciding *d) MUST_CHECK;
+bool decide_view_find(struct deciding *d) MUST_CHECK;
+bool decide_insert(struct deciding *d) MUST_CHECK;
+bool decide_update(struct deciding *d) MUST_CHECK;
+bool decide_delete(struct deciding *d) MUST_CHECK;
+bool decide_find_and_modify(struct deciding *d) MUST_CHECK;
+bool decide_create(struct deciding *d) MUST_CHECK;
+bool decide_coll_mod(struct deciding *d) MUST_CHECK;
+bool decide_create_indexes(struct deciding *d) MUST_CHECK;
+bool decide_drop_indexes(struct deciding *d) MUST_CHECK;
+bool decide_list_indexes(struct deciding *d) MUST_CHECK;
+bool decide_list_collections(struct deciding *d) MUST_CHECK;
+bool decide_list_databases(struct deciding *d) MUST_CHECK;
+
+/* Rewrites a validator that names encrypted paths to what is stored. */
+bool validator_to_stored(struct deciding *d, const struct element *validator) MUST_CHECK;
+
+/* A field of the body of a given type; NULL and a fault when it has another. */
+bool body_field(struct deciding *d, const char *name, uint8_t type, const struct element **e)
+	MUST_CHECK;
+
+#endif

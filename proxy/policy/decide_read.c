@@ -1,0 +1,204 @@
+#include "policy/decide.h"
+
+/* Options of reads that only a view without secrets may use. */
+bool check_flag(struct deciding *d, struct analysis *a, const char *name)
+{
+	const struct element *e = command_field(d->c, name);
+
+	if (e && e->type != TYPE_BOOL && !element_is_number(e))
+		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str(name));
+	if (e && element_truth(e))
+		analysis_unproven(a, bytes_str(name));
+	return true;
+}
+
+/* `let` binds names for expressions: constants only. */
+bool check_let(struct deciding *d, struct analysis *a)
+{
+	const struct element *let;
+
+	if (!body_field(d, "let", TYPE_DOCUMENT, &let))
+		return false;
+	if (!let || doc_is_empty(let->value))
+		return true;
+	analysis_unproven(a, bytes_str("let"));
+	return analyse_expression(a, let, USE_COMPUTE, "let", d->why);
+}
+
+/* An index by name could be any; by its keys it is known. */
+bool check_hint(struct deciding *d, struct analysis *a, const struct element *hint)
+{
+	if (!hint || hint->type == TYPE_NULL)
+		return true;
+	if (hint->type == TYPE_DOCUMENT)
+		return analyse_keys(a, hint->value, USE_HINT, "hint", d->why);
+	if (hint->type != TYPE_STRING)
+		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("hint"));
+	if (!bytes_equal_str(element_string(hint), "_id_"))
+		analysis_unproven(a, bytes_str("hint"));
+	return true;
+}
+
+static bool check_bounds(struct deciding *d, struct analysis *a, const char *name)
+{
+	const struct element *e;
+
+	if (!body_field(d, name, TYPE_DOCUMENT, &e))
+		return false;
+	return !e || analyse_keys(a, e->value, USE_COMPARE, name, d->why);
+}
+
+static bool read_filter(struct deciding *d, struct analysis *a, const char *name,
+	const struct element **filter)
+{
+	if (!body_field(d, name, TYPE_DOCUMENT, filter))
+		return false;
+	return !*filter || analyse_filter(a, (*filter)->value, bytes_of("", 0), "filter", d->why);
+}
+
+static bool read_sort(struct deciding *d, struct analysis *a)
+{
+	const struct element *sort;
+
+	return body_field(d, "sort", TYPE_DOCUMENT, &sort) &&
+	       (!sort || analyse_sort(a, sort->value, "sort", d->why));
+}
+
+bool read_projection(struct deciding *d, struct analysis *a, const char *name)
+{
+	const struct element *projection;
+	struct bytes none = {0};
+
+	return body_field(d, name, TYPE_DOCUMENT, &projection) &&
+	       (!projection || analyse_projection(a, projection, false, none, d->why));
+}
+
+static bool read_find_options(struct deciding *d, struct analysis *a)
+{
+	static const char *const flags[] = {"returnKey", "showRecordId", "oplogReplay"};
+
+	for (size_t i = 0; i < COUNT_OF(flags); i++)
+		if (!check_flag(d, a, flags[i]))
+			return false;
+	return check_let(d, a) && check_hint(d, a, command_field(d->c, "hint")) &&
+	       check_bounds(d, a, "min") && check_bounds(d, a, "max");
+}
+
+bool decide_find(struct deciding *d)
+{
+	const struct element *filter, *awaits = command_field(d->c, "awaitData");
+	struct analysis a;
+
+	if (!choose_grant(d, ACTION_READ))
+		return false;
+	if (d->virtual)
+		return decide_view_find(d);
+	analysis_init(&a, d->arena);
+	if (!read_filter(d, &a, "filter", &filter) || !read_sort(d, &a) ||
+		!read_projection(d, &a, "projection") || !read_find_options(d, &a))
+		return false;
+	if (!check_proven(d, &a) || !check_uses(d, &a))
+		return false;
+	d->plan->reply.form = REPLY_CURSOR;
+	d->plan->reply.tree = &d->view->root;
+	d->plan->awaits = awaits && element_truth(awaits);
+	return add_subject_to_find(d, &a) && wrap_filter(d, d->c->body, filter, "filter") &&
+	       check_collation(d, d->c->body, command_field(d->c, "collation"));
+}
+
+/* Puts {$match: rows} in front of the pipeline. */
+static bool prepend_rows(struct deciding *d, const struct element *pipeline)
+{
+	struct edit *edit;
+	struct buf built;
+	size_t stage;
+
+	if (!d->rows.len)
+		return true;
+	buf_init(&built, DOC_MAX_LEN);
+	stage = doc_put_document(&built, NAME("0"));
+	doc_put_value(&built, TYPE_DOCUMENT, NAME("$match"), d->rows);
+	doc_end(&built, stage);
+	edit = plan_edit(d, EDIT_PREPEND, pipeline->value.at);
+	edit->put = plan_bytes(d, &built);
+	/* The same filter once more, to seal the literals of these very bytes. */
+	d->rows = bytes_from(edit->put, 3 + 4 + 8);
+	return seal_row_literals(d, d->rows);
+}
+
+bool decide_aggregate(struct deciding *d)
+{
+	const struct element *pipeline = command_field(d->c, "pipeline");
+	struct analysis a;
+
+	if (!choose_grant(d, ACTION_READ))
+		return false;
+	if (!pipeline || pipeline->type != TYPE_ARRAY)
+		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
+	if (d->virtual)
+		return fault_name(d->why, FAULT_VIEW, bytes_str("aggregate"));
+	analysis_init(&a, d->arena);
+	if (!analyse_pipeline(&a, pipeline->value, d->why) || !check_let(d, &a) ||
+		!check_hint(d, &a, command_field(d->c, "hint")) ||
+		!check_flag(d, &a, "bypassDocumentValidation"))
+		return false;
+	if (command_field(d->c, "explain") && element_truth(command_field(d->c, "explain")))
+		return fault_name(d->why, FAULT_UNKNOWN_FIELD, bytes_str("explain"));
+	if (!check_proven(d, &a) || !check_uses(d, &a))
+		return false;
+	d->plan->reply.form = REPLY_CURSOR;
+	d->plan->reply.tree = reply_tree(d, &a);
+	return add_subject_to_pipeline(d, &a) && prepend_rows(d, pipeline) &&
+	       check_collation(d, d->c->body, command_field(d->c, "collation"));
+}
+
+bool decide_count(struct deciding *d)
+{
+	const struct element *filter;
+	struct analysis a;
+
+	if (!choose_grant(d, ACTION_READ))
+		return false;
+	if (d->virtual)
+		return fault_name(d->why, FAULT_VIEW, bytes_str("count"));
+	analysis_init(&a, d->arena);
+	if (!read_filter(d, &a, "query", &filter) ||
+		!check_hint(d, &a, command_field(d->c, "hint")))
+		return false;
+	if (!check_proven(d, &a) || !check_uses(d, &a))
+		return false;
+	d->plan->reply.form = REPLY_STATUS;
+	return wrap_filter(d, d->c->body, filter, "query") &&
+	       check_collation(d, d->c->body, command_field(d->c, "collation"));
+}
+
+bool decide_distinct(struct deciding *d)
+{
+	const struct element *filter, *key = command_field(d->c, "key");
+	struct use use = {.kind = USE_GROUP, .place = "distinct"};
+	struct view_node *values;
+	struct analysis a;
+	bool at;
+
+	if (!choose_grant(d, ACTION_READ))
+		return false;
+	if (d->virtual)
+		return fault_name(d->why, FAULT_VIEW, bytes_str("distinct"));
+	if (!key || key->type != TYPE_STRING)
+		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("key"));
+	use.sent = element_string(key);
+	analysis_init(&a, d->arena);
+	if (!path_normalise(d->arena, use.sent, &use.path, d->why) ||
+		!analysis_add(&a, &use, d->why) || !read_filter(d, &a, "query", &filter) ||
+		!check_hint(d, &a, command_field(d->c, "hint")))
+		return false;
+	if (!check_proven(d, &a) || !check_uses(d, &a))
+		return false;
+	d->plan->reply.form = REPLY_VALUES;
+	values = copy_tree(d->arena, view_node_of(&d->view->root, use.path, &at));
+	/* Below what the policy names: as that is, but without its children. */
+	values->nchildren = at ? values->nchildren : 0;
+	d->plan->reply.tree = values;
+	return wrap_filter(d, d->c->body, filter, "query") &&
+	       check_collation(d, d->c->body, command_field(d->c, "collation"));
+}

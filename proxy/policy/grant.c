@@ -1,0 +1,270 @@
+#include "policy/decide.h"
+#include "policy/loader.h"
+
+struct bytes user_attribute(const struct user *user, struct bytes name)
+{
+	if (bytes_equal_str(name, "id"))
+		return user->name;
+	for (size_t i = 0; i < user->nattributes; i++)
+		if (bytes_equal(user->attributes[i].name, name))
+			return user->attributes[i].value;
+	return bytes_of("", 0);
+}
+
+static bool is_in_network(const struct network *n, const uint8_t address[16])
+{
+	unsigned whole = n->bits / 8, rest = n->bits % 8;
+	uint8_t mask = rest ? (uint8_t)(0xff << (8 - rest)) : 0;
+
+	if (memcmp(n->address, address, whole) != 0)
+		return false;
+	return !rest || ((n->address[whole] ^ address[whole]) & mask) == 0;
+}
+
+bool role_applies(const struct role *role, const struct facts *facts)
+{
+	bool reached = role->nnetworks == 0;
+
+	if (!(facts->method == AUTH_SCRAM ? role->auth_scram : role->auth_x509))
+		return false;
+	if (role->until_us && facts->now_us >= role->until_us)
+		return false;
+	for (size_t i = 0; i < role->nnetworks; i++)
+		reached |= is_in_network(&role->networks[i], facts->address);
+	return reached;
+}
+
+const struct secure_view *grant_view(
+	const struct policy *p, const struct grant *g, struct bytes ns)
+{
+	const struct collection *c = policy_collection(p, ns);
+
+	return c ? g->views[c - p->collections] : g->other;
+}
+
+static bool mask_is_same(const struct mask *a, const struct mask *b)
+{
+	return a == b || (a && b && a->kind == b->kind && a->keep_first == b->keep_first &&
+				 a->keep_last == b->keep_last && bytes_equal(a->with, b->with) &&
+				 bytes_equal(a->scope, b->scope) && a->nedges == b->nedges &&
+				 a->to == b->to && a->unit == b->unit &&
+				 a->kind != MASK_BANDS && a->kind != MASK_CONSTANT);
+}
+
+static bool clearance_is_wider(const struct view_node *a, const struct view_node *b)
+{
+	if (a->clearance == CLEAR_MASK && b->clearance == CLEAR_MASK)
+		return mask_is_same(a->mask, b->mask);
+	if (a->clearance == CLEAR_PLAINTEXT || b->clearance == CLEAR_REMOVE)
+		return true;
+	return a->clearance == b->clearance;
+}
+
+/* At every place that either tree tells apart. */
+static bool tree_is_wider(const struct view_node *a, const struct view_node *b, bool writes)
+{
+	if (!clearance_is_wider(a, b) || (writes && b->writable && !a->writable))
+		return false;
+	for (size_t i = 0; i < b->nchildren; i++) {
+		const struct view_node *own = view_node_child(a, b->children[i].name);
+
+		if (!tree_is_wider(own ? own : a, &b->children[i], writes))
+			return false;
+	}
+	for (size_t i = 0; i < a->nchildren; i++) {
+		const struct view_node *other = view_node_child(b, a->children[i].name);
+
+		if (!other && !tree_is_wider(&a->children[i], b, writes))
+			return false;
+	}
+	return true;
+}
+
+bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
+	struct bytes ns, bool writes)
+{
+	const struct secure_view *v = grant_view(p, a, ns), *w = grant_view(p, b, ns);
+
+	if (a == b || policy_view(p, ns))
+		return true;
+	if (a->rows.len && !bytes_equal(a->rows, b->rows))
+		return false;
+	return tree_is_wider(&v->root, &w->root, writes);
+}
+
+static bool fits_purpose(const struct grant *g, struct bytes purpose)
+{
+	for (size_t i = 0; i < g->npurposes; i++)
+		if (bytes_equal(g->purposes[i], purpose))
+			return true;
+	return g->npurposes == 0;
+}
+
+/* Grants of one user that allow a command. */
+struct candidates {
+	const struct grant *list[POLICY_GRANTS_MAX];
+	size_t count;
+	bool purpose_missing; /* some would, but for the purpose */
+};
+
+static void add_candidates(
+	struct deciding *d, const struct role *role, uint32_t actions, struct candidates *found)
+{
+	const struct plan *plan = d->plan;
+
+	for (size_t i = 0; i < role->ngrants; i++) {
+		const struct grant *g = &role->grants[i];
+
+		if ((g->actions & actions) != actions ||
+			!grant_covers(g, plan->db, plan->collection))
+			continue;
+		if (!fits_purpose(g, plan->purpose))
+			found->purpose_missing = true;
+		else if (found->count < POLICY_GRANTS_MAX)
+			found->list[found->count++] = g;
+	}
+}
+
+static void find_candidates(struct deciding *d, uint32_t actions, struct candidates *found)
+{
+	const struct user *user = d->facts->user;
+
+	for (size_t i = 0; i < user->nroles; i++) {
+		const struct role *role = policy_role(d->policy, user->roles[i]);
+
+		if (d->comment_role.len && !bytes_equal(d->comment_role, user->roles[i]))
+			continue;
+		if (role && role_applies(role, d->facts))
+			add_candidates(d, role, actions, found);
+	}
+}
+
+static const struct grant *widest(
+	const struct deciding *d, const struct candidates *found, uint32_t actions)
+{
+	const uint32_t writing = ACTION_INSERT | ACTION_UPDATE | ACTION_DELETE;
+
+	for (size_t i = 0; i < found->count; i++) {
+		bool wider = true;
+
+		for (size_t k = 0; k < found->count && wider; k++)
+			wider = grant_is_wider(d->policy, found->list[i], found->list[k],
+				d->plan->ns, (actions & writing) != 0);
+		if (wider)
+			return found->list[i];
+	}
+	return NULL;
+}
+
+/* Copies a filter, with the user's values in place of "${user.…}". */
+static bool put_instance(
+	struct deciding *d, struct buf *out, struct bytes doc, const struct user *user)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+
+	while (doc_next(&it, &e)) {
+		struct bytes name;
+
+		if (e.type == TYPE_STRING && is_user_template(element_string(&e), &name)) {
+			struct bytes value = user_attribute(user, name);
+
+			if (!value.len)
+				return false;
+			doc_put_string(out, e.name, value);
+		} else if (element_is_document(&e)) {
+			size_t begun =
+				(e.type == TYPE_ARRAY ? doc_put_array : doc_put_document)(
+					out, e.name);
+
+			if (!put_instance(d, out, e.value, user))
+				return false;
+			doc_end(out, begun);
+		} else {
+			doc_put_element(out, &e);
+		}
+	}
+	return true;
+}
+
+bool instantiate_rows(struct deciding *d, struct bytes rows, struct bytes *out)
+{
+	struct buf built;
+	size_t begun;
+	bool complete;
+
+	*out = bytes_of("", 0);
+	if (!rows.len || doc_is_empty(rows))
+		return true;
+	buf_init(&built, DOC_MAX_LEN);
+	begun = doc_begin(&built);
+	complete = put_instance(d, &built, rows, d->facts->user);
+	doc_end(&built, begun);
+	*out = plan_bytes(d, &built);
+	return complete;
+}
+
+static bool refuse(struct deciding *d, enum fault_code code)
+{
+	return fault_name(d->why, code, d->plan->ns);
+}
+
+bool choose_grant(struct deciding *d, uint32_t actions)
+{
+	struct candidates found = {.count = 0};
+	struct plan *plan = d->plan;
+
+	if (bytes_equal(plan->ns, d->facts->vault))
+		return refuse(d, FAULT_UNAUTHORIZED);
+	find_candidates(d, actions, &found);
+	if (!found.count)
+		return refuse(d, found.purpose_missing ? FAULT_PURPOSE : FAULT_UNAUTHORIZED);
+	d->grant = widest(d, &found, actions);
+	if (!d->grant)
+		return refuse(d, FAULT_ROLE_NEEDED);
+	plan->rule = d->grant->rule;
+	plan->role = d->grant->role;
+	d->virtual = policy_view(d->policy, plan->ns);
+	if (d->virtual)
+		return instantiate_rows(d, d->virtual->rows, &d->rows) ||
+		       refuse(d, FAULT_UNAUTHORIZED);
+	d->view = grant_view(d->policy, d->grant, plan->ns);
+	/* Without the attribute that its rows need, a grant grants nothing. */
+	return instantiate_rows(d, d->grant->rows, &d->rows) || refuse(d, FAULT_UNAUTHORIZED);
+}
+
+bool policy_knows(const struct policy *p, const struct facts *facts, struct bytes db,
+	struct bytes collection)
+{
+	for (size_t i = 0; i < facts->user->nroles; i++) {
+		const struct role *role = policy_role(p, facts->user->roles[i]);
+
+		if (!role || !role_applies(role, facts))
+			continue;
+		for (size_t k = 0; k < role->ngrants; k++) {
+			const struct grant *g = &role->grants[k];
+			bool any = collection.len == 0 && !is_system_db(db) &&
+				   (bytes_equal_str(g->db, "*") || bytes_equal(g->db, db));
+
+			if (any || (collection.len && grant_covers(g, db, collection)))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool policy_knows_options(const struct policy *p, const struct facts *facts, struct bytes db,
+	struct bytes collection)
+{
+	for (size_t i = 0; i < facts->user->nroles; i++) {
+		const struct role *role = policy_role(p, facts->user->roles[i]);
+
+		if (!role || !role_applies(role, facts))
+			continue;
+		for (size_t k = 0; k < role->ngrants; k++)
+			if (role->grants[k].actions & ACTION_METADATA &&
+				grant_covers(&role->grants[k], db, collection))
+				return true;
+	}
+	return false;
+}

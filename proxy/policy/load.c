@@ -1,0 +1,214 @@
+#include "policy/loader.h"
+
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "util/file.h"
+#include "util/memory.h"
+
+#define LANGUAGE_VERSION 1
+#define FILES_MAX        1000u
+
+#define TOP_KEYS        "mongoward classes collections views roles tests"
+#define TOP_UNSUPPORTED "relations exclusive"
+
+static struct policy *policy_new(void)
+{
+	struct policy *p = memory_new(sizeof(*p));
+
+	arena_init(&p->arena);
+	p->references = 1;
+	return p;
+}
+
+struct policy *policy_ref(struct policy *p)
+{
+	__atomic_add_fetch(&p->references, 1, __ATOMIC_RELAXED);
+	return p;
+}
+
+void policy_unref(struct policy *p)
+{
+	if (!p || __atomic_sub_fetch(&p->references, 1, __ATOMIC_ACQ_REL))
+		return;
+	arena_fini(&p->arena);
+	free(p);
+}
+
+static void check_file(struct loader *l, const struct yaml_node *root)
+{
+	const struct yaml_node *version = yaml_get(root, "mongoward");
+	int64_t n;
+
+	if (!load_is_mapping(l, root))
+		return;
+	load_check_keys(l, root, TOP_KEYS, TOP_UNSUPPORTED);
+	if (!version)
+		complain(l->complaints, root->at, "begin the file with `mongoward: 1`",
+			"the version of the language is missing");
+	else if (!yaml_int(version, &n) || n != LANGUAGE_VERSION)
+		complain(l->complaints, version->at, "this build reads version 1",
+			"unknown version of the language");
+}
+
+static void add_root(struct loader *l, const struct yaml_node *root)
+{
+	if (!root)
+		return;
+	check_file(l, root);
+	if (root->kind != YAML_MAPPING)
+		return;
+	l->files = memory_resize(l->files, l->nfiles + 1, sizeof(*l->files));
+	l->files[l->nfiles++] = root;
+}
+
+/* The sections build on each other, so that one with mistakes would only cause more. */
+static void load_sections(struct loader *l)
+{
+	static void (*const sections[])(struct loader *) = {
+		load_classes,
+		load_collections,
+		load_views,
+		load_roles,
+		load_tests,
+		compile_grants,
+	};
+
+	for (size_t i = 0; i < COUNT_OF(sections); i++)
+		if (l->complaints->count == 0)
+			sections[i](l);
+}
+
+static struct policy *finish(struct loader *l, crypto_generichash_state *hash)
+{
+	uint8_t digest[32];
+	char hex[65];
+
+	crypto_generichash_final(hash, digest, sizeof(digest));
+	sodium_bin2hex(hex, sizeof(hex), digest, sizeof(digest));
+	snprintf(l->policy->hash, sizeof(l->policy->hash), "blake2b:%s", hex);
+	load_sections(l);
+	arena_fini(&l->scratch);
+	free(l->files);
+	if (l->complaints->count == 0)
+		return l->policy;
+	policy_unref(l->policy);
+	return NULL;
+}
+
+static void hash_file(crypto_generichash_state *hash, struct bytes name, struct bytes text)
+{
+	uint8_t lengths[16];
+
+	store_u64(lengths, name.len);
+	store_u64(lengths + 8, text.len);
+	crypto_generichash_update(hash, lengths, sizeof(lengths));
+	crypto_generichash_update(hash, name.at, name.len);
+	crypto_generichash_update(hash, text.at, text.len);
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+	return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static bool is_policy_file(const FTSENT *entry)
+{
+	size_t len = entry->fts_namelen;
+
+	return entry->fts_info == FTS_F && entry->fts_name[0] != '.' && len > 5 &&
+	       strcmp(entry->fts_name + len - 5, ".yaml") == 0;
+}
+
+static void load_file(
+	struct loader *l, const char *path, const char *name, crypto_generichash_state *hash)
+{
+	struct buf text;
+
+	buf_init(&text, YAML_FILE_MAX);
+	if (file_read(path, &text)) {
+		hash_file(hash, bytes_str(name), buf_bytes(&text));
+		add_root(l, yaml_parse(&l->scratch, path, buf_bytes(&text), l->complaints));
+	} else {
+		complain(l->complaints, (struct place){.file = arena_text(&l->scratch, bytes_str(path))},
+			NULL, "cannot be read");
+	}
+	buf_fini(&text);
+}
+
+static size_t load_folder(struct loader *l, const char *folder, crypto_generichash_state *hash)
+{
+	char *copy = memory_text(bytes_str(folder));
+	char *const paths[] = {copy, NULL};
+	FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
+	size_t n = 0;
+	FTSENT *entry;
+
+	while (tree && (entry = fts_read(tree))) {
+		if (!is_policy_file(entry))
+			continue;
+		if (++n > FILES_MAX) {
+			complain(l->complaints, (struct place){.file = folder}, NULL,
+				"over %u policy files", FILES_MAX);
+			break;
+		}
+		load_file(l, entry->fts_path, entry->fts_path + strlen(folder), hash);
+	}
+	if (tree)
+		fts_close(tree);
+	free(copy);
+	return n;
+}
+
+struct policy *policy_load(const char *folder, struct complaints *complaints)
+{
+	struct loader l = {.policy = policy_new(), .complaints = complaints};
+	crypto_generichash_state hash;
+
+	arena_init(&l.scratch);
+	crypto_generichash_init(&hash, NULL, 0, 32);
+	if (!load_folder(&l, folder, &hash))
+		complain(complaints, (struct place){.file = folder},
+			"name a folder with policy files", "holds no *.yaml file");
+	return finish(&l, &hash);
+}
+
+struct policy *policy_load_text(
+	const char *file, struct bytes text, struct complaints *complaints)
+{
+	struct loader l = {.policy = policy_new(), .complaints = complaints};
+	crypto_generichash_state hash;
+
+	arena_init(&l.scratch);
+	crypto_generichash_init(&hash, NULL, 0, 32);
+	hash_file(&hash, bytes_str(file), text);
+	add_root(&l, yaml_parse(&l.scratch, file, text, complaints));
+	return finish(&l, &hash);
+}
+
+const struct collection *policy_collection(const struct policy *p, struct bytes ns)
+{
+	for (size_t i = 0; i < p->ncollections; i++)
+		if (bytes_equal(p->collections[i].ns, ns))
+			return &p->collections[i];
+	return NULL;
+}
+
+const struct virtual_view *policy_view(const struct policy *p, struct bytes ns)
+{
+	for (size_t i = 0; i < p->nviews; i++)
+		if (bytes_equal(p->views[i].ns, ns))
+			return &p->views[i];
+	return NULL;
+}
+
+const struct role *policy_role(const struct policy *p, struct bytes name)
+{
+	for (size_t i = 0; i < p->nroles; i++)
+		if (bytes_equal(p->roles[i].name, name))
+			return &p->roles[i];
+	return NULL;
+}

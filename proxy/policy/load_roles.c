@@ -1,0 +1,386 @@
+#include "policy/loader.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "query/match.h"
+
+#define ROLE_KEYS         "grants auth until networks"
+#define ROLE_UNSUPPORTED  "break_glass care on_behalf_of limits"
+#define GRANT_KEYS        "namespace do rows see change purpose"
+#define GRANT_UNSUPPORTED "statistics"
+
+static uint32_t actions_of_word(struct bytes word)
+{
+	enum action action;
+	const char *name;
+
+	if (bytes_equal_str(word, "all"))
+		return ACTIONS_ALL;
+	for (size_t i = 0; (name = action_name(i, &action)); i++)
+		if (bytes_equal_str(word, name))
+			return action;
+	return ACTION_NONE;
+}
+
+static void load_actions(struct loader *l, const struct yaml_node *node, struct grant *g)
+{
+	if (!load_is_sequence(l, node))
+		return;
+	for (size_t i = 0; i < node->count; i++) {
+		const struct yaml_node *word = &node->children[i];
+		uint32_t actions;
+
+		if (!load_is_text(l, word))
+			continue;
+		actions = actions_of_word(word->text);
+		g->actions |= actions;
+		if (bytes_equal_str(word->text, "watch") || bytes_equal_str(word->text, "explain"))
+			complain(l->complaints, word->at, "leave it out",
+				"the action '%.*s' is not supported by this version",
+				BYTES_ARG(word->text));
+		else if (!actions)
+			complain(l->complaints, word->at,
+				"read, insert, update, delete, index, ddl, metadata or all",
+				"unknown action '%.*s'", BYTES_ARG(word->text));
+	}
+	if (!node->count)
+		complain(l->complaints, node->at, "do: [read]", "the grant allows nothing");
+}
+
+static bool is_wildcard_namespace(struct bytes text, struct grant *g)
+{
+	if (bytes_equal_str(text, "*")) {
+		g->db = g->collection = text;
+		return true;
+	}
+	if (text.len > 2 && bytes_equal_str(bytes_from(text, text.len - 2), ".*")) {
+		g->db = bytes_head(text, text.len - 2);
+		g->collection = bytes_from(text, text.len - 1);
+		return true;
+	}
+	return false;
+}
+
+static void load_grant_namespace(struct loader *l, const struct yaml_node *node, struct grant *g)
+{
+	struct bytes text;
+
+	if (!load_is_text(l, node))
+		return;
+	text = load_copy(l, node->text);
+	if (is_wildcard_namespace(text, g)) {
+		if (is_system_db(g->db))
+			complain(l->complaints, node->at, NULL, "a system database is nobody's");
+		return;
+	}
+	load_namespace(l, node->at, text, &g->db, &g->collection);
+}
+
+/* "${user.NAME}", whole; *name is NAME. */
+bool is_user_template(struct bytes text, struct bytes *name)
+{
+	struct bytes begin = bytes_str("${user.");
+
+	if (!bytes_start_with(text, begin) || text.at[text.len - 1] != '}')
+		return false;
+	*name = bytes_of(text.at + begin.len, text.len - begin.len - 1);
+	return name->len != 0;
+}
+
+static void check_templates(struct loader *l, const struct yaml_node *node)
+{
+	struct bytes name;
+
+	if (node->kind == YAML_SCALAR && memmem(node->text.at, node->text.len, "${", 2) &&
+		!is_user_template(node->text, &name))
+		complain(l->complaints, node->at, "${user.ATTRIBUTE}, and nothing around it",
+			"'%.*s' is not supported by this version", BYTES_ARG(node->text));
+	for (size_t i = 0; i < node->count; i++)
+		check_templates(l, &node->children[i]);
+}
+
+struct row_paths {
+	struct loader *l;
+	const struct yaml_node *node;
+};
+
+static void check_row_path(void *context, struct bytes path)
+{
+	struct row_paths *r = context;
+	struct bytes copy;
+
+	load_path(r->l, r->node->at, path, &copy);
+}
+
+void load_rows(struct loader *l, const struct yaml_node *node, struct bytes *rows)
+{
+	struct row_paths paths = {.l = l, .node = node};
+	struct fault why;
+
+	if (!load_document(l, node, rows))
+		return;
+	check_templates(l, node);
+	if (!match_check(*rows, &why))
+		complain(l->complaints, node->at,
+			"equality, $in, $gt and the like, $exists, $and, $or on single values",
+			"'%s' is not supported in rows", why.what);
+	else
+		match_each_path(*rows, check_row_path, &paths);
+}
+
+static bool is_class_or_path(struct loader *l, const struct yaml_node *at, struct bytes text)
+{
+	struct bytes path;
+
+	if (bytes_equal_str(text, "*"))
+		return true;
+	for (size_t i = 0; i < l->policy->nclasses; i++)
+		if (bytes_equal(l->policy->classes[i], text))
+			return true;
+	for (size_t i = 0; i < l->policy->ncollections; i++)
+		for (size_t k = 0; k < l->policy->collections[i].nfields; k++)
+			if (bytes_equal(l->policy->collections[i].fields[k].path, text))
+				return true;
+	/* A path below a declared one is fine; a name without dots was meant as a class. */
+	if (memchr(text.at, '.', text.len) || bytes_equal_str(text, "_id"))
+		return load_path(l, at->at, text, &path);
+	return complain(l->complaints, at->at, "a class, a path or \"*\"",
+		"there is no class '%.*s'", BYTES_ARG(text));
+}
+
+static void load_sees(struct loader *l, const struct yaml_node *node, struct grant *g)
+{
+	const char *role = arena_text(&l->scratch, g->role);
+
+	if (!load_is_mapping(l, node))
+		return;
+	g->sees = arena_array(&l->policy->arena, node->count, sizeof(*g->sees));
+	for (size_t i = 0; i < node->count; i++) {
+		const struct yaml_node *child = &node->children[i];
+		struct see *see = &g->sees[g->nsees];
+
+		see->at = child->key_at;
+		see->of = load_copy(l, child->key);
+		if (is_class_or_path(l, child, child->key) &&
+			load_clearance(l, child, role, &see->clearance, &see->mask))
+			g->nsees++;
+	}
+}
+
+static void load_changes(struct loader *l, const struct yaml_node *node, struct grant *g)
+{
+	if (!load_is_sequence(l, node))
+		return;
+	g->changes = arena_array(&l->policy->arena, node->count, sizeof(*g->changes));
+	for (size_t i = 0; i < node->count; i++) {
+		const struct yaml_node *child = &node->children[i];
+
+		if (!load_is_text(l, child) || !is_class_or_path(l, child, child->text))
+			continue;
+		g->changes[g->nchanges++] = (struct see){
+			.of = load_copy(l, child->text),
+			.clearance = CLEAR_PLAINTEXT,
+			.at = child->at,
+		};
+	}
+}
+
+static void load_purposes(struct loader *l, const struct yaml_node *node, struct grant *g)
+{
+	if (!load_is_sequence(l, node))
+		return;
+	g->purposes = arena_array(&l->policy->arena, node->count, sizeof(*g->purposes));
+	for (size_t i = 0; i < node->count; i++)
+		if (load_is_text(l, &node->children[i]))
+			g->purposes[g->npurposes++] = load_copy(l, node->children[i].text);
+	if (!g->npurposes)
+		complain(l->complaints, node->at, "purpose: [treatment]", "no purpose is named");
+}
+
+/* A view's shape says what is in it; a grant on it can only read. */
+static void check_view_grant(struct loader *l, const struct yaml_node *node, const struct grant *g)
+{
+	const struct policy *p = l->policy;
+
+	for (size_t i = 0; i < p->nviews; i++) {
+		if (!bytes_equal(p->views[i].db, g->db) ||
+			!bytes_equal(p->views[i].name, g->collection))
+			continue;
+		if (g->actions & ~(uint32_t)(ACTION_READ | ACTION_METADATA))
+			complain(l->complaints, node->at, "do: [read]", "a view can only be read");
+		if (g->nsees || g->nchanges || g->rows.len)
+			complain(l->complaints, node->at, "leave see, change and rows out",
+				"a view says itself what it shows");
+	}
+}
+
+static void load_grant(struct loader *l, const struct yaml_node *node, struct role *role, size_t i)
+{
+	struct grant *g = &role->grants[i];
+	const struct yaml_node *ns = yaml_get(node, "namespace"), *actions = yaml_get(node, "do");
+
+	g->role = role->name;
+	g->at = node->at;
+	g->rule = bytes_str(arena_format(&l->policy->arena, "roles.%.*s.grants[%zu]",
+		BYTES_ARG(role->name), i));
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, GRANT_KEYS, GRANT_UNSUPPORTED))
+		return;
+	if (!ns || !actions) {
+		complain(l->complaints, node->at, "{namespace: db.collection, do: [read], …}",
+			"a grant needs namespace and do");
+		return;
+	}
+	load_grant_namespace(l, ns, g);
+	load_actions(l, actions, g);
+	if (yaml_get(node, "rows"))
+		load_rows(l, yaml_get(node, "rows"), &g->rows);
+	if (doc_is_empty(g->rows))
+		g->rows = bytes_of("", 0);
+	if (yaml_get(node, "see"))
+		load_sees(l, yaml_get(node, "see"), g);
+	if (yaml_get(node, "change"))
+		load_changes(l, yaml_get(node, "change"), g);
+	if (yaml_get(node, "purpose"))
+		load_purposes(l, yaml_get(node, "purpose"), g);
+	check_view_grant(l, node, g);
+}
+
+static void load_auth(struct loader *l, const struct yaml_node *node, struct role *role)
+{
+	role->auth_scram = role->auth_x509 = !node;
+	if (!node || !load_is_sequence(l, node))
+		return;
+	for (size_t i = 0; i < node->count; i++) {
+		const struct yaml_node *word = &node->children[i];
+
+		if (word->kind == YAML_SCALAR && bytes_equal_str(word->text, "scram"))
+			role->auth_scram = true;
+		else if (word->kind == YAML_SCALAR && bytes_equal_str(word->text, "x509"))
+			role->auth_x509 = true;
+		else
+			complain(l->complaints, word->at, "scram or x509",
+				"unknown way to log in");
+	}
+	if (!role->auth_scram && !role->auth_x509)
+		complain(l->complaints, node->at, "auth: [scram, x509]", "nobody could log in");
+}
+
+/* "2027-06-30": the role ends with that day, UTC. */
+static void load_until(struct loader *l, const struct yaml_node *node, struct role *role)
+{
+	struct tm day = {0};
+	const char *text = (const char *)node->text.at;
+	char *end = NULL;
+
+	if (node->kind == YAML_SCALAR && node->text.len == 10)
+		end = strptime(text, "%Y-%m-%d", &day);
+	if (!end || *end) {
+		complain(l->complaints, node->at, "until: \"2027-06-30\"", "a date is expected");
+		return;
+	}
+	role->until_us = ((int64_t)timegm(&day) + 24 * 3600) * 1000000;
+}
+
+static bool parse_network(const char *text, struct network *n)
+{
+	char copy[64], *slash, *end;
+	struct in_addr v4;
+	unsigned long bits;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	slash = strchr(copy, '/');
+	if (slash)
+		*slash++ = '\0';
+	if (inet_pton(AF_INET, copy, &v4) == 1) {
+		memset(n->address, 0, 10);
+		n->address[10] = n->address[11] = 0xff;
+		memcpy(n->address + 12, &v4, 4);
+		n->bits = 128;
+		bits = slash ? strtoul(slash, &end, 10) : 32;
+		if (slash && (*end || end == slash || bits > 32))
+			return false;
+		n->bits = 96 + (unsigned)bits;
+		return true;
+	}
+	if (inet_pton(AF_INET6, copy, n->address) != 1)
+		return false;
+	bits = slash ? strtoul(slash, &end, 10) : 128;
+	n->bits = (unsigned)bits;
+	return !slash || (!*end && end != slash && bits <= 128);
+}
+
+static void load_networks(struct loader *l, const struct yaml_node *node, struct role *role)
+{
+	if (!load_is_sequence(l, node))
+		return;
+	role->networks = arena_array(&l->policy->arena, node->count, sizeof(*role->networks));
+	for (size_t i = 0; i < node->count; i++) {
+		const struct yaml_node *child = &node->children[i];
+
+		if (child->kind == YAML_SCALAR && parse_network((const char *)child->text.at,
+			&role->networks[role->nnetworks]))
+			role->nnetworks++;
+		else
+			complain(l->complaints, child->at, "10.0.0.0/16 or 2001:db8::/32",
+				"a network is expected");
+	}
+	if (!role->nnetworks)
+		complain(l->complaints, node->at, "leave it out for any", "no network is named");
+}
+
+static void load_role(struct loader *l, const struct yaml_node *node)
+{
+	struct policy *p = l->policy;
+	struct role *role = &p->roles[p->nroles];
+	const struct yaml_node *grants = yaml_get(node, "grants");
+
+	role->name = load_copy(l, node->key);
+	role->at = node->key_at;
+	if (policy_role(p, role->name))
+		complain(l->complaints, role->at, "keep one of them", "the role stands twice");
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, ROLE_KEYS, ROLE_UNSUPPORTED))
+		return;
+	load_auth(l, yaml_get(node, "auth"), role);
+	if (yaml_get(node, "until"))
+		load_until(l, yaml_get(node, "until"), role);
+	if (yaml_get(node, "networks"))
+		load_networks(l, yaml_get(node, "networks"), role);
+	p->nroles++;
+	if (!grants || !load_is_sequence(l, grants))
+		return;
+	if (grants->count > POLICY_GRANTS_MAX) {
+		complain(l->complaints, grants->at, NULL, "over %d grants", POLICY_GRANTS_MAX);
+		return;
+	}
+	role->grants = arena_array(&p->arena, grants->count, sizeof(*role->grants));
+	role->ngrants = grants->count;
+	for (size_t i = 0; i < grants->count; i++)
+		load_grant(l, &grants->children[i], role, i);
+	load_print(node, role->print);
+}
+
+void load_roles(struct loader *l)
+{
+	struct policy *p = l->policy;
+	size_t n = 0;
+
+	for (size_t f = 0; f < l->nfiles; f++) {
+		const struct yaml_node *list = yaml_get(l->files[f], "roles");
+
+		n += list && load_is_mapping(l, list) ? list->count : 0;
+	}
+	if (n > POLICY_ROLES_MAX) {
+		complain(l->complaints, l->files[0]->at, NULL, "over %d roles", POLICY_ROLES_MAX);
+		return;
+	}
+	p->roles = arena_array(&p->arena, n, sizeof(*p->roles));
+	for (size_t f = 0; f < l->nfiles; f++) {
+		const struct yaml_node *list = yaml_get(l->files[f], "roles");
+
+		for (size_t i = 0; list && list->kind == YAML_MAPPING && i < list->count; i++)
+			load_role(l, &list->children[i]);
+	}
+}

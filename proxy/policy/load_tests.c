@@ -1,0 +1,118 @@
+#include "policy/loader.h"
+
+#define TEST_KEYS        "name as document row sees command expect"
+#define TEST_UNSUPPORTED "given reply"
+#define AS_KEYS          "role attributes purpose"
+
+/* As in users.yaml: texts, whatever they look like. */
+static bool load_attributes(
+	struct loader *l, const struct yaml_node *node, struct policy_test *t)
+{
+	struct buf out;
+	size_t begun;
+
+	if (!load_is_mapping(l, node))
+		return false;
+	buf_init(&out, DOC_MAX_LEN);
+	begun = doc_begin(&out);
+	for (size_t i = 0; i < node->count; i++) {
+		if (!load_is_text(l, &node->children[i]))
+			break;
+		doc_put_string(&out, node->children[i].key, node->children[i].text);
+	}
+	doc_end(&out, begun);
+	t->attributes = load_copy(l, buf_bytes(&out));
+	buf_fini(&out);
+	return l->complaints->count == 0;
+}
+
+static bool load_as(struct loader *l, const struct yaml_node *node, struct policy_test *t)
+{
+	const struct yaml_node *role = yaml_get(node, "role");
+	const struct yaml_node *attributes = yaml_get(node, "attributes");
+	const struct yaml_node *purpose = yaml_get(node, "purpose");
+
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, AS_KEYS, ""))
+		return false;
+	if (!role || !load_is_text(l, role) || !policy_role(l->policy, role->text))
+		return complain(l->complaints, node->at, "as: {role: …}", "there is no such role");
+	t->role = load_copy(l, role->text);
+	if (purpose && load_is_text(l, purpose))
+		t->purpose = load_copy(l, purpose->text);
+	return !attributes || load_attributes(l, attributes, t);
+}
+
+static bool load_expect(struct loader *l, const struct yaml_node *node, struct policy_test *t)
+{
+	const struct yaml_node *expect = yaml_get(node, "expect");
+
+	t->form = TEST_EXPECT;
+	if (!expect || !load_is_text(l, expect))
+		return complain(l->complaints, node->at, "expect: allowed or refused",
+			"the test expects nothing");
+	t->allowed = bytes_equal_str(expect->text, "allowed");
+	if (!t->allowed && !bytes_equal_str(expect->text, "refused"))
+		return complain(l->complaints, expect->at, "allowed or refused", "unknown outcome");
+	return load_document(l, yaml_get(node, "command"), &t->command);
+}
+
+/* A test has exactly one form. */
+static bool load_form(struct loader *l, const struct yaml_node *node, struct policy_test *t)
+{
+	const struct yaml_node *document = yaml_get(node, "document");
+	const struct yaml_node *row = yaml_get(node, "row"), *sees = yaml_get(node, "sees");
+	int forms = (row != NULL) + (sees != NULL) + (yaml_get(node, "command") != NULL);
+
+	if (forms != 1)
+		return complain(l->complaints, node->at,
+			"document with row, document with sees, or command with expect",
+			"a test has exactly one form");
+	if (!row && !sees)
+		return load_expect(l, node, t);
+	if (!document || !load_document(l, document, &t->document))
+		return complain(l->complaints, node->at, "document: {…}",
+			"the test has no document");
+	if (row) {
+		t->form = TEST_ROW;
+		return load_bool(l, row, &t->row);
+	}
+	t->form = TEST_SEES;
+	return load_document(l, sees, &t->sees);
+}
+
+static void load_test(struct loader *l, const struct yaml_node *node)
+{
+	struct policy_test *t = &l->policy->tests[l->policy->ntests];
+	const struct yaml_node *name = yaml_get(node, "name"), *as = yaml_get(node, "as");
+
+	t->at = node->at;
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, TEST_KEYS, TEST_UNSUPPORTED))
+		return;
+	if (!name || !load_is_text(l, name) || !as) {
+		complain(l->complaints, node->at, "name: …, as: {role: …}",
+			"a test needs name and as");
+		return;
+	}
+	t->name = load_copy(l, name->text);
+	if (load_as(l, as, t) && load_form(l, node, t))
+		l->policy->ntests++;
+}
+
+void load_tests(struct loader *l)
+{
+	struct policy *p = l->policy;
+	size_t n = 0;
+
+	for (size_t f = 0; f < l->nfiles; f++) {
+		const struct yaml_node *list = yaml_get(l->files[f], "tests");
+
+		n += list && load_is_sequence(l, list) ? list->count : 0;
+	}
+	p->tests = arena_array(&p->arena, n, sizeof(*p->tests));
+	for (size_t f = 0; f < l->nfiles; f++) {
+		const struct yaml_node *list = yaml_get(l->files[f], "tests");
+
+		for (size_t i = 0; list && list->kind == YAML_SEQUENCE && i < list->count; i++)
+			load_test(l, &list->children[i]);
+	}
+}

@@ -1,0 +1,238 @@
+#include "policy/loader.h"
+
+#include <math.h>
+
+#include <sodium.h>
+
+#include "util/utf8.h"
+
+bool load_is_mapping(struct loader *l, const struct yaml_node *node)
+{
+	return node->kind == YAML_MAPPING ||
+	       complain(l->complaints, node->at, "write it as `key: value`", "a mapping is expected");
+}
+
+bool load_is_sequence(struct loader *l, const struct yaml_node *node)
+{
+	return node->kind == YAML_SEQUENCE ||
+	       complain(l->complaints, node->at, "write it as `[a, b]`", "a list is expected");
+}
+
+bool load_is_text(struct loader *l, const struct yaml_node *node)
+{
+	return (node->kind == YAML_SCALAR && node->text.len) ||
+	       complain(l->complaints, node->at, NULL, "a text is expected");
+}
+
+bool load_bool(struct loader *l, const struct yaml_node *node, bool *value)
+{
+	return yaml_bool(node, value) ||
+	       complain(l->complaints, node->at, NULL, "true or false is expected");
+}
+
+bool load_int(struct loader *l, const struct yaml_node *node, int64_t low, int64_t high,
+	int64_t *value)
+{
+	if (yaml_int(node, value) && *value >= low && *value <= high)
+		return true;
+	return complain(l->complaints, node->at, NULL,
+		"a whole number from %lld to %lld is expected", (long long)low, (long long)high);
+}
+
+struct bytes load_copy(struct loader *l, struct bytes text)
+{
+	return arena_copy(&l->policy->arena, text);
+}
+
+bool load_has_word(const char *words, struct bytes wanted)
+{
+	const char *at = words;
+
+	while (*at) {
+		size_t len = strcspn(at, " ");
+
+		if (bytes_equal(bytes_of(at, len), wanted))
+			return true;
+		at += len;
+		at += strspn(at, " ");
+	}
+	return false;
+}
+
+bool load_check_keys(struct loader *l, const struct yaml_node *mapping, const char *allowed,
+	const char *unsupported)
+{
+	bool fine = true;
+
+	for (size_t i = 0; i < mapping->count; i++) {
+		const struct yaml_node *child = &mapping->children[i];
+		const char *key = (const char *)child->key.at;
+
+		if (load_has_word(allowed, child->key))
+			continue;
+		if (load_has_word(unsupported, child->key))
+			fine = complain(l->complaints, child->key_at, "leave it out",
+				"'%s' is not supported by this version", key);
+		else
+			fine = complain(l->complaints, child->key_at, NULL,
+				"unknown key '%s'; known here: %s", key, allowed);
+	}
+	return fine;
+}
+
+int load_class(struct loader *l, const struct yaml_node *node, struct bytes name)
+{
+	for (size_t i = 0; i < l->policy->nclasses; i++)
+		if (bytes_equal(l->policy->classes[i], name))
+			return (int)i;
+	complain(l->complaints, node->at, "add it under `classes:`", "there is no class '%.*s'",
+		BYTES_ARG(name));
+	return -1;
+}
+
+bool load_path(struct loader *l, struct place at, struct bytes text, struct bytes *path)
+{
+	struct fault unwanted;
+
+	if (!path_normalise(&l->scratch, text, path, &unwanted) || path->len != text.len)
+		return complain(l->complaints, at, "write it as `a.b.c`, without array indexes",
+			"'%.*s' is not a field path", BYTES_ARG(text));
+	if (bytes_equal_str(text, "__mw") || bytes_start_with(text, bytes_str("__mw.")))
+		return complain(l->complaints, at, "name another field", "__mw is reserved");
+	*path = load_copy(l, text);
+	return true;
+}
+
+bool is_system_db(struct bytes db)
+{
+	return bytes_equal_str(db, "admin") || bytes_equal_str(db, "local") ||
+	       bytes_equal_str(db, "config") || bytes_equal_str(db, "$external");
+}
+
+bool load_namespace(struct loader *l, struct place at, struct bytes text, struct bytes *db,
+	struct bytes *name)
+{
+	const uint8_t *dot = memchr(text.at, '.', text.len);
+
+	if (!dot || dot == text.at || (size_t)(dot - text.at) + 1 == text.len ||
+		text.len > COMMAND_NS_MAX)
+		return complain(l->complaints, at, "write it as `db.collection`",
+			"'%.*s' is not a namespace", BYTES_ARG(text));
+	*db = bytes_of(text.at, (size_t)(dot - text.at));
+	*name = bytes_from(text, db->len + 1);
+	if (is_system_db(*db))
+		return complain(l->complaints, at, NULL, "'%.*s' is a system database",
+			BYTES_ARG(*db));
+	return true;
+}
+
+static const struct {
+	const char *name;
+	uint8_t type;
+} types[] = {
+	{"string", TYPE_STRING},
+	{"int", TYPE_INT32},
+	{"long", TYPE_INT64},
+	{"double", TYPE_DOUBLE},
+	{"decimal", TYPE_DECIMAL128},
+	{"bool", TYPE_BOOL},
+	{"date", TYPE_DATE},
+	{"objectId", TYPE_OBJECT_ID},
+	{"binData", TYPE_BINARY},
+};
+
+bool load_type(struct loader *l, const struct yaml_node *node, uint8_t *type)
+{
+	*type = 0;
+	if (!node)
+		return true;
+	for (size_t i = 0; node->kind == YAML_SCALAR && i < COUNT_OF(types); i++) {
+		if (bytes_equal_str(node->text, types[i].name)) {
+			*type = types[i].type;
+			return true;
+		}
+	}
+	return complain(l->complaints, node->at,
+		"string, int, long, double, decimal, bool, date, objectId or binData",
+		"unknown type");
+}
+
+static void put_scalar(struct buf *out, const struct yaml_node *node, struct bytes name)
+{
+	int64_t i;
+	double d;
+	bool b;
+
+	if (node->kind == YAML_NULL)
+		doc_put_null(out, name);
+	else if (yaml_bool(node, &b))
+		doc_put_bool(out, name, b);
+	else if (yaml_int(node, &i) && i >= INT32_MIN && i <= INT32_MAX)
+		doc_put_int32(out, name, (int32_t)i);
+	else if (yaml_int(node, &i))
+		doc_put_int64(out, name, i);
+	else if (yaml_double(node, &d))
+		doc_put_double(out, name, d);
+	else
+		doc_put_string(out, name, node->text);
+}
+
+static void put_node(struct buf *out, const struct yaml_node *node, struct bytes name)
+{
+	size_t begun;
+
+	if (node->kind != YAML_MAPPING && node->kind != YAML_SEQUENCE) {
+		put_scalar(out, node, name);
+		return;
+	}
+	begun = (node->kind == YAML_MAPPING ? doc_put_document : doc_put_array)(out, name);
+	for (size_t i = 0; i < node->count; i++) {
+		char index[DOC_INDEX_MAX];
+
+		put_node(out, &node->children[i],
+			node->kind == YAML_MAPPING ? node->children[i].key : doc_index_name(i, index));
+	}
+	doc_end(out, begun);
+}
+
+bool load_document(struct loader *l, const struct yaml_node *node, struct bytes *document)
+{
+	struct buf out;
+	size_t begun;
+
+	if (!load_is_mapping(l, node))
+		return false;
+	buf_init(&out, DOC_MAX_LEN);
+	begun = doc_begin(&out);
+	for (size_t i = 0; i < node->count; i++)
+		put_node(&out, &node->children[i], node->children[i].key);
+	doc_end(&out, begun);
+	if (!out.failed)
+		*document = load_copy(l, buf_bytes(&out));
+	else
+		complain(l->complaints, node->at, NULL, "the document is too large");
+	buf_fini(&out);
+	return document->len != 0;
+}
+
+static void print_node(crypto_generichash_state *hash, const struct yaml_node *node)
+{
+	uint8_t head[10] = {(uint8_t)node->kind, node->quoted};
+
+	store_u32(head + 2, (uint32_t)node->key.len);
+	store_u32(head + 6, (uint32_t)(node->text.len + node->count));
+	crypto_generichash_update(hash, head, sizeof(head));
+	crypto_generichash_update(hash, node->key.at, node->key.len);
+	crypto_generichash_update(hash, node->text.at, node->text.len);
+	for (size_t i = 0; i < node->count; i++)
+		print_node(hash, &node->children[i]);
+}
+
+void load_print(const struct yaml_node *node, uint8_t print[16])
+{
+	crypto_generichash_state hash;
+
+	crypto_generichash_init(&hash, NULL, 0, 16);
+	print_node(&hash, node);
+	crypto_generichash_final(&hash, print, 16);
+}

@@ -1,0 +1,75 @@
+/* loader.h - what the parts of loading share; private to policy/. */
+#ifndef PROXY_POLICY_LOADER_H
+#define PROXY_POLICY_LOADER_H
+
+#include "policy/policy.h"
+#include "query/path.h"
+#include "util/buf.h"
+#include "util/yaml.h"
+
+struct loader {
+	struct policy *policy;
+	struct complaints *complaints;
+	struct arena scratch; /* the YAML trees */
+	const struct yaml_node **files;
+	size_t nfiles;
+};
+
+/* Each complains and returns false when the node is not of that kind. */
+bool load_is_mapping(struct loader *l, const struct yaml_node *node);
+bool load_is_sequence(struct loader *l, const struct yaml_node *node);
+bool load_is_text(struct loader *l, const struct yaml_node *node);
+bool load_bool(struct loader *l, const struct yaml_node *node, bool *value);
+bool load_int(struct loader *l, const struct yaml_node *node, int64_t low, int64_t high,
+	int64_t *value);
+
+/* Complains about every key of `mapping` that is in neither list (words told apart by
+ * blanks), and, in other words, about those of `unsupported`. */
+bool load_check_keys(struct loader *l, const struct yaml_node *mapping, const char *allowed,
+	const char *unsupported);
+
+/* Whether `wanted` is one of the words, which blanks tell apart. */
+bool load_has_word(const char *words, struct bytes wanted);
+
+/* Copies that live as long as the policy. */
+struct bytes load_copy(struct loader *l, struct bytes text);
+
+/* Number of a class by its name; complains and returns -1 when there is none. */
+int load_class(struct loader *l, const struct yaml_node *node, struct bytes name);
+/* A dotted path without indexes, `$` or empty parts, that is not __mw; complains. */
+bool load_path(struct loader *l, struct place at, struct bytes text, struct bytes *path);
+/* "db.collection", not of a system database; complains. */
+bool load_namespace(struct loader *l, struct place at, struct bytes text, struct bytes *db,
+	struct bytes *name);
+/* plaintext, ciphertext, remove or {mask: …}.  `scope` names who a pseudonym is for. */
+bool load_clearance(struct loader *l, const struct yaml_node *node, const char *scope_role,
+	enum clearance *clearance, const struct mask **mask);
+/* The keys of a mask beside the others that `node` may have. */
+const struct mask *load_mask(struct loader *l, const struct yaml_node *node,
+	const char *scope_view, const char *scope_role);
+#define LOAD_MASK_KEYS "mask value keep_first keep_last with scope edges labels to"
+/* 0 for none; complains. */
+bool load_type(struct loader *l, const struct yaml_node *node, uint8_t *type);
+/* A YAML mapping as BSON, appended as a document: plain scalars by the core schema,
+ * quoted ones as strings.  Complains about what BSON cannot hold. */
+bool load_document(struct loader *l, const struct yaml_node *node, struct bytes *document);
+
+/* A row filter with ${user.NAME} templates. */
+void load_rows(struct loader *l, const struct yaml_node *node, struct bytes *rows);
+/* "${user.NAME}" and nothing around it; *name is NAME. */
+bool is_user_template(struct bytes text, struct bytes *name);
+
+void load_print(const struct yaml_node *node, uint8_t print[16]);
+
+/* The sections, in this order. */
+void load_classes(struct loader *l);
+void load_collections(struct loader *l);
+void load_views(struct loader *l);
+void load_roles(struct loader *l);
+void load_tests(struct loader *l);
+
+/* Builds the tree of a collection, and of every grant seen through every collection. */
+void compile_collection(struct policy *p, struct collection *c);
+void compile_grants(struct loader *l);
+
+#endif

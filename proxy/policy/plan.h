@@ -1,0 +1,119 @@
+/* plan.h - the outcome of a decision: edits of the request, rules for the reply, facts for
+ * the record.  Whoever carries a plan out decides nothing.
+ */
+#ifndef PROXY_POLICY_PLAN_H
+#define PROXY_POLICY_PLAN_H
+
+#include "auth/users.h"
+#include "policy/model.h"
+
+/* One change of the request.  `at` is the first byte of the element that it is about, in
+ * the message or in bytes that another edit puts in; for EDIT_APPEND and EDIT_PREPEND that
+ * of the document. */
+enum edit_kind {
+	EDIT_DROP,    /* leaves the element out */
+	EDIT_PUT,     /* whole elements `put` in its place */
+	EDIT_RENAME,  /* the name `put` in place of its own */
+	EDIT_SEAL,    /* its value becomes ciphertext of `field` */
+	EDIT_SEAL_IN, /* each value of the array does */
+	EDIT_WRAP,    /* its document D becomes {$and: [`put`, D]} */
+	EDIT_REPLACE, /* its document is stored as one of `collection`: sealed, with __mw */
+	EDIT_WRITE_BELOW, /* its document is stored as what stands at `node` */
+	EDIT_APPEND,  /* whole elements `put` at the document's end */
+	EDIT_PREPEND, /* whole elements `put` at the document's begin; an array is renumbered */
+	EDIT_BEFORE,  /* whole elements `put` before this one; an array is renumbered */
+	EDIT_SUBJECT, /* at the document's end: __mw.s, __mw.rk and __mw.p, made of `literals` */
+	EDIT_SUBJECT_OP, /* at the document's end: $set with these */
+	EDIT_ORDER,   /* at the document's end: __mw.o, a random number */
+	EDIT_ORDER_OP, /* at the document's end: $setOnInsert with that */
+};
+
+struct subject_literals {
+	struct element parts[POLICY_SUBJECT_PATHS]; /* type 0: not set */
+};
+
+struct edit {
+	const uint8_t *at;
+	enum edit_kind kind;
+	struct bytes put;
+	int16_t field;
+	const struct collection *collection;
+	const struct view_node *node;
+	const struct subject_literals *literals;
+};
+
+/* How a reply is treated. */
+enum reply_form {
+	REPLY_STATUS,      /* ok, n, writeErrors, …: no documents */
+	REPLY_CURSOR,      /* cursor.firstBatch or cursor.nextBatch */
+	REPLY_VALUE,       /* value: one document or null (findAndModify) */
+	REPLY_VALUES,      /* values (distinct) */
+	REPLY_COLLECTIONS, /* listCollections */
+	REPLY_DATABASES,   /* listDatabases */
+	REPLY_INDEXES,     /* listIndexes */
+	REPLY_AS_IS,       /* nothing of it is protected: ping, commit, … */
+};
+
+/* Kept for as long as a cursor lives: a block of its own, reference-counted, that holds a
+ * reference to the policy. */
+struct reply_rules {
+	enum reply_form form;
+	const struct policy *policy; /* whose numbers of fields and classes these are */
+	struct policy *owned;        /* of kept rules: a reference to it */
+	const struct collection *collection; /* NULL: not described */
+	const struct virtual_view *view;     /* replies are rows of it … */
+	const struct view_field **view_fields; /* … with these fields */
+	size_t nview_fields;
+	const struct view_node *tree;        /* of the documents, or values, that come back */
+	const struct secure_view *secure;    /* the grant's view, for values that were moved */
+	struct bytes role, rule;
+	uint8_t print[16];      /* of the rights that they rest on */
+	class_set shown;        /* classes of what was moved, grouped or computed */
+	bool names_subjects;    /* every document is some subject's */
+	bool masks_errors;      /* texts of errors are not for this role */
+	bool shares_tree;       /* `tree` belongs to the policy, not to these rules */
+	struct arena arena;     /* what of the tree is their own */
+	int references;
+};
+
+/* Copies what a cursor needs into a block with one reference; holds the policy. */
+struct reply_rules *reply_rules_keep(const struct reply_rules *rules, struct policy *policy);
+/* Fills `print` in; before rules are kept. */
+void reply_rules_print(struct reply_rules *rules, const struct policy *p, const struct user *user,
+	struct bytes ns);
+struct reply_rules *reply_rules_ref(struct reply_rules *rules);
+void reply_rules_unref(struct reply_rules *rules);
+
+/* A literal that the filter looks for under an identifying path, for `searched`. */
+struct searched {
+	struct bytes path;
+	struct element literal; /* USE_IN: the array */
+	bool many;
+	bool normalized;
+};
+
+struct plan {
+	const struct command_row *row; /* NULL: nothing that is carried out here */
+	struct bytes ns;               /* "db.collection" as the client names it, or "db" */
+	struct bytes db, collection;
+	struct bytes upstream_collection; /* differs for a virtual view */
+	struct bytes rule;             /* that allowed, or that came nearest */
+	struct bytes role, purpose;
+	size_t reason_len;
+	struct edit *edits;
+	size_t nedits, edits_capacity;
+	struct reply_rules reply;
+	struct searched *searched;
+	size_t nsearched;
+	bool writes;           /* an intent is recorded first */
+	bool writes_documents; /* those in `documents` are stored as ones of reply.collection:
+				* sealed, with _id and __mw */
+	bool awaits;           /* may wait for data */
+	const struct policy *policy;
+	struct arena *arena;
+};
+
+/* One more edit, to be filled in; it lives in the plan's arena. */
+struct edit *plan_add_edit(struct plan *plan, enum edit_kind kind, const uint8_t *at);
+
+#endif

@@ -1,0 +1,65 @@
+/* policy.h - loads the policy files, and decides commands under them.
+ *
+ * The language is docs/policy.md.  A policy is loaded whole or not at all, is immutable,
+ * and is shared by reference.  What a build does not enforce is a load error.
+ *
+ * policy_decide is pure: the same policy, facts and command give the same plan; memory
+ * comes from the caller's arena, and neither keys, sockets nor the clock are touched.
+ */
+#ifndef PROXY_POLICY_POLICY_H
+#define PROXY_POLICY_POLICY_H
+
+#include "auth/users.h"
+#include "policy/model.h"
+#include "policy/plan.h"
+#include "util/buf.h"
+
+struct policy;
+
+/* Every *.yaml below `folder`, read as one.  NULL and complaints when anything is wrong. */
+struct policy *policy_load(const char *folder, struct complaints *complaints);
+/* The same from one text, for tests. */
+struct policy *policy_load_text(
+	const char *file, struct bytes text, struct complaints *complaints);
+struct policy *policy_ref(struct policy *p);
+void policy_unref(struct policy *p);
+
+/* What `policy check --users` looks for: roles that do not exist, attributes that a row
+ * filter needs and a user lacks, grants of one user that have no order. */
+void policy_check_users(
+	const struct policy *p, const struct users *users, struct complaints *complaints);
+/* Warnings about the policy itself that do not keep it from being loaded. */
+void policy_warnings(const struct policy *p, struct complaints *complaints);
+
+/* What is known about the one who asks, and about now. */
+struct facts {
+	const struct user *user;
+	enum auth_method method;
+	uint8_t address[16]; /* of the client; IPv4 mapped into IPv6 */
+	int64_t now_us;      /* since 1970-01-01 UTC */
+	struct bytes vault;  /* namespace of the key vault: nobody's */
+};
+
+/* True: *plan says what is to be done.  False: *why says what the client is told, and
+ * *plan holds what the record needs (row, ns, rule, purpose, as far as known). */
+bool policy_decide(const struct policy *p, const struct facts *facts, const struct command *c,
+	struct arena *arena, struct plan *plan, struct fault *why) MUST_CHECK;
+
+/* Whether a cursor that was opened under `rules` may go on under today's policy. */
+bool policy_still_allows(const struct policy *p, const struct facts *facts,
+	const struct reply_rules *rules, struct bytes ns);
+
+/* Appends a stored validator, the value of `validator` in a collection's options, as its
+ * author wrote it: encrypted paths with their own type, without what the proxy added. */
+void policy_show_validator(
+	const struct policy *p, struct bytes ns, struct bytes validator, struct buf *out);
+
+/* Whether a user may know of a namespace, for listCollections and listDatabases: some
+ * grant of an active role covers it. */
+bool policy_knows(const struct policy *p, const struct facts *facts, struct bytes db,
+	struct bytes collection);
+/* Whether a user may read a namespace's metadata: options and validators. */
+bool policy_knows_options(const struct policy *p, const struct facts *facts, struct bytes db,
+	struct bytes collection);
+
+#endif

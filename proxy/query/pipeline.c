@@ -1,0 +1,222 @@
+#include "query/analyse.h"
+#include "query/operators.h"
+
+/* Inside a stage that is not taken apart: no name that no table knows, and no JavaScript. */
+static bool known_names_only(struct bytes doc, struct fault *why)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+
+	while (doc_next(&it, &e)) {
+		bool literal = expression_operator(e.name) == EXPRESSION_LITERAL;
+
+		if (e.name.len && e.name.at[0] == '$' && !operator_is_known(e.name))
+			return fault_name(why, FAULT_OPERATOR, e.name);
+		if (e.type == TYPE_CODE || e.type == TYPE_CODE_WITH_SCOPE)
+			return fault_name(why, FAULT_OPERATOR, e.name);
+		if (expression_operator(e.name) == EXPRESSION_CONVERT)
+			return fault_name(why, FAULT_OPERATOR, e.name);
+		if (e.type == TYPE_STRING && !literal) {
+			struct bytes text = element_string(&e);
+
+			if (bytes_start_with(text, bytes_str("$$USER_ROLES")) ||
+				bytes_start_with(text, bytes_str("$$SEARCH_META")))
+				return fault_name(why, FAULT_OPERATOR, text);
+		}
+		if (element_is_document(&e) && !literal && !known_names_only(e.value, why))
+			return false;
+	}
+	return true;
+}
+
+static bool group_field(struct analysis *a, struct shape *next, const struct element *e,
+	struct bytes path, enum use_kind kind, struct fault *why)
+{
+	struct bytes from, origin;
+
+	if (!analyse_expression(a, e, kind, "$group", why))
+		return false;
+	if (expression_path(a, e, &from) && shape_origin(a, from, &origin))
+		shape_put(a, next, path, SHAPE_MOVED, origin);
+	else
+		shape_put(a, next, path, SHAPE_COMPUTED, path);
+	return true;
+}
+
+/* {_id: {a: "$x", b: "$y"}}: each part keeps its origin. */
+static bool group_key(
+	struct analysis *a, struct shape *next, const struct element *e, struct fault *why)
+{
+	struct bytes id = bytes_str("_id");
+	struct doc_iter it;
+	struct element part;
+	bool operator;
+
+	if (e->type != TYPE_DOCUMENT)
+		return group_field(a, next, e, id, USE_GROUP, why);
+	it = doc_iter_of(e->value);
+	operator = doc_next(&it, &part) && part.name.len && part.name.at[0] == '$';
+	if (operator)
+		return group_field(a, next, e, id, USE_GROUP, why);
+	shape_put(a, next, id, SHAPE_COMPUTED, id);
+	it = doc_iter_of(e->value);
+	while (doc_next(&it, &part)) {
+		struct bytes path;
+
+		if (!part.name.len ||
+			!path_normalise(a->arena, path_join(a->arena, id, part.name), &path, why))
+			return fault_name(why, FAULT_PATH, part.name);
+		if (!group_field(a, next, &part, path, USE_GROUP, why))
+			return false;
+	}
+	return true;
+}
+
+static bool group_accumulator(
+	struct analysis *a, struct shape *next, const struct element *e, struct fault *why)
+{
+	struct doc_iter it;
+	struct element op;
+
+	if (e->type != TYPE_DOCUMENT)
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	it = doc_iter_of(e->value);
+	if (!doc_next(&it, &op))
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	switch (accumulator_operator(op.name)) {
+	case ACCUMULATOR_COLLECT:
+		return group_field(a, next, &op, e->name, USE_COLLECT, why);
+	case ACCUMULATOR_ORDER:
+		return analyse_expression(a, &op, USE_SORT, "$group", why) &&
+		       group_field(a, next, &op, e->name, USE_COLLECT, why);
+	case ACCUMULATOR_UNPROVEN:
+		analysis_unproven(a, op.name);
+		shape_put(a, next, e->name, SHAPE_COMPUTED, e->name);
+		return known_names_only(op.value, why);
+	case ACCUMULATOR_AVERAGE:
+		if (!analyse_expression(a, &op, USE_AVERAGE, "$group", why))
+			return false;
+		shape_put(a, next, e->name, SHAPE_COMPUTED, e->name);
+		return true;
+	case ACCUMULATOR_UNKNOWN:
+		break;
+	}
+	return fault_name(why, FAULT_OPERATOR, op.name);
+}
+
+static bool stage_group(struct analysis *a, const struct element *e, struct fault *why)
+{
+	struct shape next = {0};
+	struct doc_iter it;
+	struct element field;
+
+	if (e->type != TYPE_DOCUMENT)
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	it = doc_iter_of(e->value);
+	while (doc_next(&it, &field)) {
+		bool key = element_named(&field, "_id");
+
+		/* A name with a dot would be another path than it looks like. */
+		if (memchr(field.name.at, '.', field.name.len))
+			return fault_name(why, FAULT_PATH, field.name);
+		if (!(key ? group_key : group_accumulator)(a, &next, &field, why))
+			return false;
+	}
+	a->shape = next;
+	a->grouped = true;
+	return true;
+}
+
+static bool stage_count(struct analysis *a, const struct element *e, struct fault *why)
+{
+	struct bytes path;
+
+	if (e->type != TYPE_STRING)
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	if (!path_normalise(a->arena, element_string(e), &path, why))
+		return false;
+	a->shape = (struct shape){0};
+	shape_put(a, &a->shape, path, SHAPE_COMPUTED, path);
+	a->grouped = true;
+	return true;
+}
+
+static bool stage_unwind(struct analysis *a, const struct element *e, struct fault *why)
+{
+	struct element from = *e, index;
+	struct use use = {.kind = USE_UNWIND, .place = "$unwind"};
+	struct bytes path;
+
+	if (e->type == TYPE_DOCUMENT && !doc_find(e->value, "path", &from))
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	if (!expression_path(a, &from, &use.path) || !use.path.len)
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	use.sent = element_string(&from);
+	if (!shape_use(a, &use, why))
+		return false;
+	if (e->type != TYPE_DOCUMENT || !doc_find(e->value, "includeArrayIndex", &index) ||
+		index.type == TYPE_NULL)
+		return true;
+	if (index.type != TYPE_STRING ||
+		!path_normalise(a->arena, element_string(&index), &path, why))
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	shape_put(a, &a->shape, path, SHAPE_COMPUTED, path);
+	return true;
+}
+
+static bool stage_unproven(struct analysis *a, const struct element *e, struct fault *why)
+{
+	analysis_unproven(a, e->name);
+	a->shape.whole = true;
+	return !element_is_document(e) || known_names_only(e->value, why);
+}
+
+static bool read_stage(
+	struct analysis *a, const struct element *e, struct bytes stage, struct fault *why)
+{
+	switch (stage_operator(e->name)) {
+	case STAGE_MATCH:
+		if (e->type != TYPE_DOCUMENT)
+			return fault_name(why, FAULT_WRONG_TYPE, e->name);
+		return analyse_filter(a, e->value, bytes_of("", 0), "$match", why);
+	case STAGE_PROJECT:
+		return analyse_projection(a, e, true, stage, why);
+	case STAGE_SORT:
+		if (e->type != TYPE_DOCUMENT)
+			return fault_name(why, FAULT_WRONG_TYPE, e->name);
+		return analyse_sort(a, e->value, "$sort", why);
+	case STAGE_GROUP:
+		return stage_group(a, e, why);
+	case STAGE_COUNT:
+		return stage_count(a, e, why);
+	case STAGE_UNWIND:
+		return stage_unwind(a, e, why);
+	case STAGE_HARMLESS:
+		return true;
+	case STAGE_UNPROVEN:
+		return stage_unproven(a, e, why);
+	case STAGE_UNKNOWN:
+		break;
+	}
+	return fault_name(why, FAULT_STAGE, e->name);
+}
+
+bool analyse_pipeline(struct analysis *a, struct bytes pipeline, struct fault *why)
+{
+	struct doc_iter stages = doc_iter_of(pipeline);
+	struct element stage;
+
+	while (doc_next(&stages, &stage)) {
+		struct doc_iter it;
+		struct element e, second;
+
+		if (stage.type != TYPE_DOCUMENT)
+			return fault_name(why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
+		it = doc_iter_of(stage.value);
+		if (!doc_next(&it, &e) || doc_next(&it, &second))
+			return fault_name(why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
+		if (!read_stage(a, &e, stage.whole, why))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,281 @@
+#include "transform/inside.h"
+
+struct replying {
+	struct transform *t;
+	const struct reply_context *x;
+	struct disclosure *disclosure;
+	struct buf *out;
+	struct fault *why;
+};
+
+static bool put_batch(struct replying *r, const struct element *e)
+{
+	struct doc_iter it = doc_iter_of(e->value);
+	size_t begun = doc_put_array(r->out, e->name);
+	struct walk walk;
+	struct element doc;
+	bool fine = true;
+
+	walk_init(&walk, r->t, r->x->rules, r->disclosure, r->why);
+	r->disclosure->docs = 0;
+	while (fine && doc_next(&it, &doc)) {
+		if (doc.type != TYPE_DOCUMENT) {
+			fine = fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a batch of no documents");
+			break;
+		}
+		doc_put_value(r->out, TYPE_DOCUMENT, doc.name, bytes_of("", 0));
+		fine = (r->x->rules->view ? walk_row : walk_document)(&walk, doc.value, r->out);
+		r->disclosure->docs++;
+	}
+	walk_fini(&walk);
+	doc_end(r->out, begun);
+	if (fine && it.failed)
+		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a batch is torn");
+	return fine;
+}
+
+static bool put_listing(struct replying *r, const struct element *e)
+{
+	int64_t *docs = &r->disclosure->docs;
+
+	if (r->x->rules->form == REPLY_COLLECTIONS)
+		return put_collections(r->t, r->x, e->value, e->name, r->out, docs);
+	if (r->x->rules->form == REPLY_INDEXES)
+		return put_indexes(r->t, r->x, e->value, e->name, r->out, docs);
+	return put_batch(r, e);
+}
+
+/* {id, ns, firstBatch or nextBatch}, with the id and the name that the client knows. */
+static bool put_cursor(struct replying *r, const struct element *e)
+{
+	struct doc_iter it = doc_iter_of(e->value);
+	size_t begun = doc_put_document(r->out, e->name);
+	struct element field;
+
+	while (doc_next(&it, &field)) {
+		bool batch = element_named(&field, "firstBatch") ||
+			     element_named(&field, "nextBatch");
+
+		if (batch && field.type == TYPE_ARRAY) {
+			if (!put_listing(r, &field))
+				return false;
+		} else if (element_named(&field, "id")) {
+			doc_put_int64(r->out, field.name, r->x->cursor_id);
+		} else if (element_named(&field, "ns")) {
+			doc_put_string(r->out, field.name, r->x->ns);
+		} else if (element_named(&field, "partialResultsReturned") ||
+			   element_named(&field, "atClusterTime")) {
+			doc_put_element(r->out, &field);
+		}
+	}
+	doc_end(r->out, begun);
+	return !it.failed ||
+	       fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a cursor document is torn");
+}
+
+static bool put_value(struct replying *r, const struct element *e)
+{
+	struct walk walk;
+	bool fine;
+
+	if (e->type != TYPE_DOCUMENT) {
+		doc_put_null(r->out, e->name);
+		r->disclosure->docs = 0;
+		return true;
+	}
+	doc_put_value(r->out, TYPE_DOCUMENT, e->name, bytes_of("", 0));
+	walk_init(&walk, r->t, r->x->rules, r->disclosure, r->why);
+	fine = walk_document(&walk, e->value, r->out);
+	walk_fini(&walk);
+	r->disclosure->docs = 1;
+	return fine;
+}
+
+static bool put_values(struct replying *r, const struct element *e)
+{
+	struct doc_iter it = doc_iter_of(e->value);
+	size_t begun = doc_put_array(r->out, e->name);
+	struct element item;
+	struct walk walk;
+	bool fine = true;
+
+	walk_init(&walk, r->t, r->x->rules, r->disclosure, r->why);
+	r->disclosure->docs = 0;
+	while (fine && doc_next(&it, &item)) {
+		fine = walk_value(&walk, &item, r->out);
+		r->disclosure->docs++;
+	}
+	walk_fini(&walk);
+	doc_end(r->out, begun);
+	return fine && (!it.failed || fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "values are torn"));
+}
+
+static bool put_errors(struct replying *r, const struct element *e)
+{
+	struct doc_iter it = doc_iter_of(e->value);
+	size_t begun = doc_put_array(r->out, e->name);
+	struct element error;
+
+	while (doc_next(&it, &error)) {
+		size_t entry;
+
+		if (error.type != TYPE_DOCUMENT)
+			continue;
+		entry = doc_put_document(r->out, error.name);
+		put_error_fields(r->x, error.value, r->out);
+		doc_end(r->out, entry);
+		if (!r->disclosure->code)
+			r->disclosure->code = error_code(error.value);
+	}
+	doc_end(r->out, begun);
+	return true;
+}
+
+static void put_concern_error(struct replying *r, const struct element *e)
+{
+	size_t begun = doc_put_document(r->out, e->name);
+
+	r->disclosure->state_error |= is_state_code(error_code(e->value));
+	put_error_fields(r->x, e->value, r->out);
+	doc_end(r->out, begun);
+}
+
+/* Fields of answers that hold no documents; what is not known is left out. */
+static bool is_plain(const struct element *e)
+{
+	static const char *const names[] = {"ok", "n", "nModified", "nRemoved", "nInserted", "upserted",
+		"lastErrorObject", "electionId", "opTime", "operationTime", "$clusterTime",
+		"numIndexesBefore", "numIndexesAfter", "createdCollectionAutomatically", "commitQuorum",
+		"note", "nIndexesWas", "dropped", "retriedStmtId", "retriedStmtIds", "errorLabels",
+		"expireAfterSeconds_old", "hidden_old", "hidden_new"};
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (element_named(e, names[i]))
+			return true;
+	return false;
+}
+
+static bool put_field(struct replying *r, const struct element *e)
+{
+	const struct reply_rules *rules = r->x->rules;
+	int64_t n;
+
+	if (element_named(e, "cursor") && e->type == TYPE_DOCUMENT)
+		return put_cursor(r, e);
+	if (element_named(e, "value") && rules->form == REPLY_VALUE)
+		return put_value(r, e);
+	if (element_named(e, "values") && rules->form == REPLY_VALUES && e->type == TYPE_ARRAY)
+		return put_values(r, e);
+	if (element_named(e, "databases") && rules->form == REPLY_DATABASES &&
+		e->type == TYPE_ARRAY)
+		return put_databases(
+			r->t, r->x, e->value, e->name, r->out, &r->disclosure->docs);
+	if (element_named(e, "writeErrors") && e->type == TYPE_ARRAY)
+		return put_errors(r, e);
+	if (element_named(e, "writeConcernError") && e->type == TYPE_DOCUMENT) {
+		put_concern_error(r, e);
+		return true;
+	}
+	if (element_named(e, "n") && element_int(e, &n))
+		r->disclosure->docs = n;
+	if (is_plain(e) || (rules->form == REPLY_AS_IS && !element_named(e, "topologyVersion")))
+		doc_put_element(r->out, e);
+	return true;
+}
+
+static const char *const label_names[] = {
+	"RetryableWriteError",
+	"TransientTransactionError",
+	"ResumableChangeStreamError",
+};
+
+/* The upstream's labels and those that the case needs, each once. */
+static void put_labels(struct replying *r, struct bytes reply)
+{
+	unsigned labels = r->x->labels;
+	char index[DOC_INDEX_MAX];
+	struct element e, label;
+	size_t begun = doc_put_array(r->out, NAME("errorLabels")), n = 0;
+
+	if (doc_find(reply, "errorLabels", &e) && e.type == TYPE_ARRAY) {
+		struct doc_iter it = doc_iter_of(e.value);
+
+		while (doc_next(&it, &label)) {
+			for (size_t i = 0; label.type == TYPE_STRING && i < COUNT_OF(label_names); i++)
+				if (bytes_equal_str(element_string(&label), label_names[i]))
+					labels &= ~(1u << i);
+			doc_put_value(r->out, label.type, doc_index_name(n++, index), label.value);
+		}
+	}
+	for (size_t i = 0; i < COUNT_OF(label_names); i++)
+		if (labels & 1u << i)
+			doc_put_string(r->out, doc_index_name(n++, index), bytes_str(label_names[i]));
+	doc_end(r->out, begun);
+}
+
+static bool put_error(struct replying *r, struct bytes reply)
+{
+	struct buf fields;
+	struct doc_iter it;
+	struct element e;
+
+	r->disclosure->code = error_code(reply);
+	r->disclosure->state_error = is_state_code(r->disclosure->code);
+	if (r->disclosure->state_error)
+		r->disclosure->code = 6;
+	if (!r->x->labels) {
+		put_error_fields(r->x, reply, r->out);
+		return true;
+	}
+	buf_init(&fields, DOC_SLACK_LEN);
+	doc_begin(&fields);
+	put_error_fields(r->x, reply, &fields);
+	doc_end(&fields, 0);
+	it = doc_iter_of(buf_bytes(&fields));
+	while (doc_next(&it, &e))
+		if (!element_named(&e, "errorLabels"))
+			doc_put_element(r->out, &e);
+	buf_fini(&fields);
+	put_labels(r, reply);
+	return true;
+}
+
+bool transform_reply(struct transform *t, const struct reply_context *context,
+	struct bytes reply, struct buf *out, struct disclosure *disclosure, struct fault *why)
+{
+	struct replying r = {
+		.t = t, .x = context, .disclosure = disclosure, .out = out, .why = why};
+	struct doc_iter it = doc_iter_of(reply);
+	struct element e, ok;
+
+	*disclosure = (struct disclosure){.docs = -1};
+	t->nsubjects = 0;
+	if (!doc_find(reply, "ok", &ok))
+		return fault_set(why, FAULT_UPSTREAM_GARBAGE, "a reply without ok");
+	if (!element_truth(&ok))
+		return put_error(&r, reply);
+	while (doc_next(&it, &e))
+		if (!put_field(&r, &e))
+			return false;
+	if (it.failed || out->failed)
+		return fault_set(why, FAULT_UPSTREAM_GARBAGE, "a reply is torn or too large");
+	/* What a pipeline grouped and computed left, too, if anything did. */
+	if (disclosure->docs > 0)
+		disclosure->plaintext |= context->rules->shown;
+	disclosure->subjects = t->subjects;
+	disclosure->nsubjects = t->nsubjects;
+	return true;
+}
+
+bool transform_show(struct transform *t, const struct reply_rules *rules, struct bytes doc,
+	struct buf *out, struct fault *why)
+{
+	struct disclosure disclosure = {0};
+	struct walk walk;
+	bool fine;
+
+	walk_init(&walk, t, rules, &disclosure, why);
+	fine = (rules->view ? walk_row : walk_document)(&walk, doc, out);
+	walk_fini(&walk);
+	return fine;
+}
