@@ -93,6 +93,16 @@ static bool check_write(struct updating *w, const struct use *u)
 	return check_encrypted(d, u, node, at);
 }
 
+/* The part that a document, set as a whole, brings along. */
+static void part_within(
+	struct deciding *d, const struct use *u, struct bytes path, struct element *part)
+{
+	const char *below = arena_text(d->arena, bytes_from(path, u->path.len + 1));
+
+	if (!doc_find_path(u->literal.value, below, part))
+		part->type = 0;
+}
+
 /* Literals of the subject's parts, and whether the update changes any. */
 static void note_parts(struct updating *w, const struct use *u)
 {
@@ -111,10 +121,13 @@ static void note_parts(struct updating *w, const struct use *u)
 		if (u->kind < USE_SET)
 			continue;
 		w->changes_subject = true;
-		if (r == PATH_SAME && (u->kind == USE_SET || u->kind == USE_SET_NEW))
+		w->literals->parts[i].type = 0;
+		if (u->kind != USE_SET && u->kind != USE_SET_NEW)
+			continue;
+		if (r == PATH_SAME)
 			w->literals->parts[i] = u->literal;
-		else
-			w->literals->parts[i].type = 0;
+		else if (r == PATH_BELOW && u->literal.type == TYPE_DOCUMENT)
+			part_within(w->d, u, c->subject_paths[i], &w->literals->parts[i]);
 	}
 }
 
