@@ -3,7 +3,7 @@
  * The 96 bytes are those that MongoDB drivers take as the `local` KMS provider's key.
  * They and every subkey lie in one locked, guarded slab that core dumps leave out and
  * that is wiped when it is freed.  A subkey is BLAKE2b-256 of its name, keyed with
- * BLAKE2b-256 of the 96 bytes ("mongoward subkeys" as personalisation), so that none
+ * BLAKE2b-256 of the 96 bytes ("mongoward subkey" as personalisation), so that none
  * tells anything about another.
  *
  * Knows: master key, subkeys, tokens.  Does not know: fields, documents, files' owners.
@@ -55,7 +55,9 @@ void master_token(const struct master *m, enum token_kind kind, const struct byt
 
 /* A permutation of 16-byte session ids, one for each user: AES-256 of one block under
  * BLAKE2b-256 of the user's name keyed with subkey [sessions].  The same in every proxy
- * that has the master key, and over restarts. */
+ * that has the master key, and over restarts.  One belongs to one thread.  Nothing of
+ * `m` is borrowed; the expanded keys lie as aes.h says, wiped and left out of core dumps
+ * but not locked. */
 struct session_cipher;
 struct session_cipher *session_cipher_new(const struct master *m, struct bytes user);
 void session_cipher_free(struct session_cipher *c);
