@@ -87,12 +87,6 @@ enum audit_event {
 };
 enum audit_decision { AUDIT_UNDECIDED, AUDIT_ALLOW, AUDIT_REFUSE };
 
-/* A patient's token.  `of_id`: made of namespace and _id, written with '~' before it. */
-struct audit_subject {
-	struct token token;
-	bool of_id;
-};
-
 /* What a record says.  Empty bytes, zero and NULL leave a key out, but for those whose
  * event needs them.  Everything is copied on submit. */
 struct audit_record {
@@ -113,7 +107,7 @@ struct audit_record {
 	/* result */
 	struct bytes way;
 	struct bytes disclosed;               /* JSON object */
-	const struct audit_subject *subjects; /* repeated ones are written once */
+	const struct subject_token *subjects; /* repeated ones are written once */
 	size_t nsubjects;
 	const struct token *searched;
 	size_t nsearched;

@@ -31,9 +31,9 @@ static bool refuse_projection(struct deciding *d, const struct use *u)
 	return fault_name(d->why, FAULT_PROJECTION_SUBJECT, u->sent);
 }
 
-/* An inclusion: adds `path: 1` for each telling path that is not shown anyway. */
-static bool include_telling(struct deciding *d, const struct analysis *a, struct bytes path,
-	struct view_node *tree, struct buf *added)
+/* An inclusion: adds `path: 1` for a telling path that is not shown anyway. */
+static bool include_telling(
+	struct deciding *d, const struct analysis *a, struct bytes path, struct buf *added)
 {
 	bool shown = bytes_equal_str(path, "_id");
 
@@ -42,21 +42,29 @@ static bool include_telling(struct deciding *d, const struct analysis *a, struct
 		enum path_relation r = path_relation(u->path, path);
 
 		/* Beside inclusions only _id can be hidden: it comes unless it is. */
-		if (u->kind == USE_HIDE && r == PATH_SAME) {
+		if (u->kind == USE_HIDE && r == PATH_SAME)
 			plan_edit(d, EDIT_DROP, u->element.whole.at);
-			hide_path(d->arena, tree, path);
-		}
 		if (u->kind != USE_SHOW || r == PATH_DISJOINT)
 			continue;
 		if (r == PATH_BELOW)
 			return refuse_projection(d, u);
 		shown = true;
 	}
-	if (shown)
-		return true;
-	doc_put_int32(added, path, 1);
-	hide_path(d->arena, tree, path);
+	if (!shown)
+		doc_put_int32(added, path, 1);
 	return true;
+}
+
+/* What the client asked for, and beside it, unseen, the parts of the subject. */
+static struct view_node *included_tree(
+	struct deciding *d, const struct analysis *a, const struct bytes *paths, size_t n)
+{
+	struct view_node *tree = copy_tree(d->arena, reply_tree(d, a));
+
+	for (size_t i = 0; i < n; i++)
+		view_node_add(d->arena, tree, paths[i])->part = (int8_t)(i == n - 1 ? ID_PART : i);
+	mark_parts(tree);
+	return tree;
 }
 
 /* An exclusion: whatever would take a telling path away stays, and is hidden here. */
@@ -77,13 +85,25 @@ static bool keep_telling(struct deciding *d, const struct analysis *a,
 	return true;
 }
 
+static void append_to_projection(
+	struct deciding *d, const struct projection_at *p, struct buf *added)
+{
+	struct edit *edit;
+
+	if (added->len) {
+		edit = plan_edit(d, EDIT_APPEND, p->element.value.at);
+		edit->put = arena_copy(d->arena, buf_bytes(added));
+	}
+	buf_fini(added);
+}
+
 bool add_subject_to_find(struct deciding *d, const struct analysis *a)
 {
 	const struct projection_at *p = a->nprojections ? &a->projections[0] : NULL;
+	bool includes = p && p->kind == PROJECTION_INCLUDES, fine = true;
 	struct bytes paths[ID_PART + 1];
 	struct view_node *tree;
 	struct buf added;
-	struct edit *edit;
 	size_t n;
 
 	if (!is_accountable(d))
@@ -92,25 +112,14 @@ bool add_subject_to_find(struct deciding *d, const struct analysis *a)
 	if (!p)
 		return true;
 	n = telling_paths(d->view->collection, paths);
-	tree = copy_tree(d->arena, d->plan->reply.tree);
+	tree = includes ? included_tree(d, a, paths, n) : copy_tree(d->arena, d->plan->reply.tree);
 	buf_init(&added, DOC_MAX_LEN);
-	for (size_t i = 0; i < n; i++) {
-		bool fine = p->kind == PROJECTION_INCLUDES
-				    ? include_telling(d, a, paths[i], tree, &added)
-				    : keep_telling(d, a, p, paths[i], tree);
-
-		if (!fine) {
-			buf_fini(&added);
-			return false;
-		}
-	}
-	if (added.len) {
-		edit = plan_edit(d, EDIT_APPEND, p->element.value.at);
-		edit->put = arena_copy(d->arena, buf_bytes(&added));
-	}
-	buf_fini(&added);
+	for (size_t i = 0; fine && i < n; i++)
+		fine = includes ? include_telling(d, a, paths[i], &added)
+				: keep_telling(d, a, p, paths[i], tree);
+	append_to_projection(d, p, &added);
 	d->plan->reply.tree = tree;
-	return true;
+	return fine;
 }
 
 /* Where a pipeline carries what tells whose a document is: __mw.q.a, __mw.q.b, … */
@@ -161,7 +170,8 @@ static void carry_parts(struct arena *arena, struct view_node *tree, size_t n)
 		char name[2];
 
 		node = view_node_add(arena, tree,
-			path_join(arena, bytes_str(CARRIED), arena_copy(arena, carried_name(i, name))));
+			path_join(arena, bytes_str(CARRIED),
+				arena_copy(arena, carried_name(i, name))));
 		node->part = (int8_t)(i == n - 1 ? ID_PART : i);
 		node->class = NO_CLASS;
 		node->clearance = CLEAR_REMOVE;

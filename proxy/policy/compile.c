@@ -53,9 +53,8 @@ const struct view_node *view_node_of(const struct view_node *root, struct bytes 
 }
 
 /* The skeleton that all views of a collection share; `c` NULL: nothing is declared. */
-static void add_collection(
-	struct arena *arena, struct view_node *root, const struct collection *c, uint8_t restricted,
-	uint8_t technical)
+static void add_collection(struct arena *arena, struct view_node *root, const struct collection *c,
+	uint8_t restricted, uint8_t technical)
 {
 	struct view_node *node;
 
@@ -107,7 +106,6 @@ static const struct see *find_rule(const struct resolving *r, const struct see *
 	return rule;
 }
 
-
 static void resolve_node(const struct resolving *r, struct view_node *node,
 	const struct view_node *parent, struct bytes path)
 {
@@ -130,8 +128,8 @@ static void resolve_node(const struct resolving *r, struct view_node *node,
 	node->writable = change || (parent && parent->class == node->class && parent->writable);
 }
 
-static void resolve_below(const struct resolving *r, struct arena *arena, struct view_node *node,
-	struct bytes path)
+static void resolve_below(
+	const struct resolving *r, struct arena *arena, struct view_node *node, struct bytes path)
 {
 	node->all_plaintext = node->clearance == CLEAR_PLAINTEXT;
 	node->all_writable = node->writable;
@@ -202,8 +200,8 @@ static bool all_declared_plain(const struct collection *c, const struct view_nod
 	return true;
 }
 
-static struct secure_view *compile_view(
-	const struct policy *p, struct arena *arena, const struct grant *g, const struct collection *c)
+static struct secure_view *compile_view(const struct policy *p, struct arena *arena,
+	const struct grant *g, const struct collection *c)
 {
 	static const struct see none;
 	const struct resolving r = {
@@ -221,8 +219,7 @@ static struct secure_view *compile_view(
 	add_rule_paths(arena, p, &v->root, g->changes, g->nchanges);
 	resolve(&r, arena, &v->root);
 	v->full = !g->rows.len && v->root.all_plaintext && names_restricted(p, g);
-	v->transparent =
-		v->full && !(c && (c->any_encrypted || c->accountable || c->nsubjects));
+	v->transparent = v->full && !(c && (c->any_encrypted || c->accountable || c->nsubjects));
 	v->plain_declared = all_declared_plain(c, &v->root);
 	v->writes_all = v->root.all_writable;
 	return v;
@@ -237,8 +234,7 @@ bool grant_covers(const struct grant *g, struct bytes db, struct bytes collectio
 }
 
 /* Ciphertext that one sees, of values that one chooses, is a dictionary. */
-static void refuse_dictionary(
-	struct loader *l, const struct grant *g, const struct secure_view *v)
+static void refuse_dictionary(struct loader *l, const struct grant *g, const struct secure_view *v)
 {
 	const struct collection *c = v->collection;
 

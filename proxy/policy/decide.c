@@ -51,8 +51,8 @@ static bool find_namespace(struct deciding *d)
 		return fault_name(d->why, FAULT_INVALID_NAMESPACE, name);
 	plan->collection = name;
 	plan->upstream_collection = name;
-	plan->ns = bytes_str(arena_format(
-		d->arena, "%.*s.%.*s", BYTES_ARG(plan->db), BYTES_ARG(name)));
+	plan->ns = bytes_str(
+		arena_format(d->arena, "%.*s.%.*s", BYTES_ARG(plan->db), BYTES_ARG(name)));
 	return true;
 }
 
@@ -142,17 +142,14 @@ static void finish_reply(struct deciding *d)
 	}
 	reply->role = d->plan->role;
 	reply->rule = d->plan->rule;
+	d->plan->rows = d->rows;
 }
 
 bool policy_decide(const struct policy *p, const struct facts *facts, const struct command *c,
 	struct arena *arena, struct plan *plan, struct fault *why)
 {
-	struct deciding d = {.policy = p,
-		.facts = facts,
-		.c = c,
-		.arena = arena,
-		.plan = plan,
-		.why = why};
+	struct deciding d = {
+		.policy = p, .facts = facts, .c = c, .arena = arena, .plan = plan, .why = why};
 
 	*plan = (struct plan){.row = command_look_up(c->name), .policy = p, .arena = arena};
 	plan->db = plan->ns = c->db;
@@ -203,8 +200,8 @@ struct reply_rules *reply_rules_keep(const struct reply_rules *rules, struct pol
 	if (rules->tree && !rules->shares_tree)
 		kept->tree = copy_tree(&kept->arena, rules->tree);
 	if (rules->nview_fields) {
-		kept->view_fields = arena_array(
-			&kept->arena, rules->nview_fields, sizeof(*kept->view_fields));
+		kept->view_fields =
+			arena_array(&kept->arena, rules->nview_fields, sizeof(*kept->view_fields));
 		memcpy(kept->view_fields, rules->view_fields,
 			rules->nview_fields * sizeof(*kept->view_fields));
 	}

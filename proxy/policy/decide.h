@@ -13,12 +13,12 @@ struct deciding {
 	struct arena *arena;
 	struct plan *plan;
 	struct fault *why;
-	struct bytes comment_role;          /* empty: none named */
-	const struct grant *grant;          /* chosen */
-	const struct secure_view *view;     /* its view; NULL for a virtual view */
+	struct bytes comment_role;      /* empty: none named */
+	const struct grant *grant;      /* chosen */
+	const struct secure_view *view; /* its view; NULL for a virtual view */
 	const struct virtual_view *virtual;
-	struct bytes rows;                  /* the row filter with the user's values; or empty */
-	bool rows_sealed;                   /* its literals have their edits */
+	struct bytes rows; /* the row filter with the user's values; or empty */
+	bool rows_sealed;  /* its literals have their edits */
 };
 
 /* What the policy says of the collection behind the command; NULL: nothing. */
@@ -56,8 +56,8 @@ bool seal_row_literals(struct deciding *d, struct bytes rows) MUST_CHECK;
  * `holder` in updates and deletes), and forces the simple collation on it. */
 bool wrap_filter(struct deciding *d, struct bytes holder, const struct element *filter,
 	const char *name) MUST_CHECK;
-bool check_collation(struct deciding *d, struct bytes holder, const struct element *collation)
-	MUST_CHECK;
+bool check_collation(
+	struct deciding *d, struct bytes holder, const struct element *collation) MUST_CHECK;
 
 /* Makes sure that every document of the reply tells whose it is. */
 bool add_subject_to_find(struct deciding *d, const struct analysis *a) MUST_CHECK;
@@ -116,7 +116,7 @@ bool decide_list_databases(struct deciding *d) MUST_CHECK;
 bool validator_to_stored(struct deciding *d, const struct element *validator) MUST_CHECK;
 
 /* A field of the body of a given type; NULL and a fault when it has another. */
-bool body_field(struct deciding *d, const char *name, uint8_t type, const struct element **e)
-	MUST_CHECK;
+bool body_field(
+	struct deciding *d, const char *name, uint8_t type, const struct element **e) MUST_CHECK;
 
 #endif

@@ -47,16 +47,15 @@ bool decide_coll_mod(struct deciding *d)
 
 /* One index that is to be made. */
 struct new_index {
-	bool plain;  /* every key is 1 or -1, and nothing is unique, partial or timed */
+	bool plain; /* every key is 1 or -1, and nothing is unique, partial or timed */
 	bool timed;
 	const char *kind;
 };
 
-static bool check_index_option(
-	struct deciding *d, const struct element *e, struct new_index *index)
+static bool check_index_option(struct deciding *d, const struct element *e, struct new_index *index)
 {
-	static const char *const harmless[] = {"key", "name", "v", "background", "hidden", "sparse",
-		"collation"};
+	static const char *const harmless[] = {
+		"key", "name", "v", "background", "hidden", "sparse", "collation"};
 	static const char *const reading[] = {"unique", "default_language", "language_override",
 		"weights", "textIndexVersion", "2dsphereIndexVersion", "bits", "min", "max",
 		"wildcardProjection", "partialFilterExpression"};

@@ -48,8 +48,8 @@ static bool check_bounds(struct deciding *d, struct analysis *a, const char *nam
 	return !e || analyse_keys(a, e->value, USE_COMPARE, name, d->why);
 }
 
-static bool read_filter(struct deciding *d, struct analysis *a, const char *name,
-	const struct element **filter)
+static bool read_filter(
+	struct deciding *d, struct analysis *a, const char *name, const struct element **filter)
 {
 	if (!body_field(d, name, TYPE_DOCUMENT, filter))
 		return false;

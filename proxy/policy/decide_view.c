@@ -186,8 +186,8 @@ static void project_stored(struct deciding *d, const struct element *projection)
 	const struct reply_rules *reply = &d->plan->reply;
 	const struct collection *c = d->virtual->from;
 	bool subject = needs_subject(d), id = subject;
-	struct bytes *paths = arena_array(
-		d->arena, reply->nview_fields + POLICY_SUBJECT_PATHS, sizeof(*paths));
+	struct bytes *paths =
+		arena_array(d->arena, reply->nview_fields + POLICY_SUBJECT_PATHS, sizeof(*paths));
 	struct edit *edit;
 	struct buf built;
 	size_t begun, n = 0;

@@ -40,8 +40,8 @@ struct item_field {
 	bool *there;
 };
 
-static bool read_item(struct deciding *d, struct bytes item, const struct item_field *fields,
-	size_t nfields)
+static bool read_item(
+	struct deciding *d, struct bytes item, const struct item_field *fields, size_t nfields)
 {
 	struct doc_iter it = doc_iter_of(item);
 	struct element e;
@@ -231,8 +231,8 @@ static bool check_change(struct deciding *d, struct analysis *filter)
 		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("update"));
 	if (!removes)
 		return check_update_item(d, &item, filter);
-	if (item.filter && !analyse_filter(filter, item.filter->value, bytes_of("", 0), "filter",
-				   d->why))
+	if (item.filter &&
+		!analyse_filter(filter, item.filter->value, bytes_of("", 0), "filter", d->why))
 		return false;
 	if (item.sort && !analyse_sort(filter, item.sort->value, "sort", d->why))
 		return false;

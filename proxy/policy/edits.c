@@ -77,8 +77,8 @@ bool seal_row_literals(struct deciding *d, struct bytes rows)
 	return true;
 }
 
-bool wrap_filter(struct deciding *d, struct bytes holder, const struct element *filter,
-	const char *name)
+bool wrap_filter(
+	struct deciding *d, struct bytes holder, const struct element *filter, const char *name)
 {
 	struct edit *edit;
 	struct buf built;
@@ -119,8 +119,7 @@ bool check_collation(struct deciding *d, struct bytes holder, const struct eleme
 	if (!d->rows.len)
 		return true;
 	if (collation)
-		return is_simple(collation) ||
-		       fault_name(d->why, FAULT_COLLATION, collation->name);
+		return is_simple(collation) || fault_name(d->why, FAULT_COLLATION, collation->name);
 	/* The collection may have a collation of its own, under which more rows would fit. */
 	buf_init(&built, 256);
 	begun = doc_put_document(&built, NAME("collation"));

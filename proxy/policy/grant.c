@@ -34,8 +34,7 @@ bool role_applies(const struct role *role, const struct facts *facts)
 	return reached;
 }
 
-const struct secure_view *grant_view(
-	const struct policy *p, const struct grant *g, struct bytes ns)
+const struct secure_view *grant_view(const struct policy *p, const struct grant *g, struct bytes ns)
 {
 	const struct collection *c = policy_collection(p, ns);
 
@@ -47,8 +46,8 @@ static bool mask_is_same(const struct mask *a, const struct mask *b)
 	return a == b || (a && b && a->kind == b->kind && a->keep_first == b->keep_first &&
 				 a->keep_last == b->keep_last && bytes_equal(a->with, b->with) &&
 				 bytes_equal(a->scope, b->scope) && a->nedges == b->nedges &&
-				 a->to == b->to && a->unit == b->unit &&
-				 a->kind != MASK_BANDS && a->kind != MASK_CONSTANT);
+				 a->to == b->to && a->unit == b->unit && a->kind != MASK_BANDS &&
+				 a->kind != MASK_CONSTANT);
 }
 
 static bool clearance_is_wider(const struct view_node *a, const struct view_node *b)
@@ -173,9 +172,8 @@ static bool put_instance(
 				return false;
 			doc_put_string(out, e.name, value);
 		} else if (element_is_document(&e)) {
-			size_t begun =
-				(e.type == TYPE_ARRAY ? doc_put_array : doc_put_document)(
-					out, e.name);
+			size_t begun = (e.type == TYPE_ARRAY ? doc_put_array : doc_put_document)(
+				out, e.name);
 
 			if (!put_instance(d, out, e.value, user))
 				return false;
@@ -233,8 +231,8 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 	return instantiate_rows(d, d->grant->rows, &d->rows) || refuse(d, FAULT_UNAUTHORIZED);
 }
 
-bool policy_knows(const struct policy *p, const struct facts *facts, struct bytes db,
-	struct bytes collection)
+bool policy_knows(
+	const struct policy *p, const struct facts *facts, struct bytes db, struct bytes collection)
 {
 	for (size_t i = 0; i < facts->user->nroles; i++) {
 		const struct role *role = policy_role(p, facts->user->roles[i]);
@@ -253,8 +251,8 @@ bool policy_knows(const struct policy *p, const struct facts *facts, struct byte
 	return false;
 }
 
-bool policy_knows_options(const struct policy *p, const struct facts *facts, struct bytes db,
-	struct bytes collection)
+bool policy_knows_options(
+	const struct policy *p, const struct facts *facts, struct bytes db, struct bytes collection)
 {
 	for (size_t i = 0; i < facts->user->nroles; i++) {
 		const struct role *role = policy_role(p, facts->user->roles[i]);

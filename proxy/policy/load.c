@@ -126,15 +126,16 @@ static bool is_policy_file(const FTSENT *entry)
 static void load_file(
 	struct loader *l, const char *path, const char *name, crypto_generichash_state *hash)
 {
+	/* Places outlive the tree: tests and grants say where they stand. */
+	const char *file = arena_text(&l->policy->arena, bytes_str(path));
 	struct buf text;
 
 	buf_init(&text, YAML_FILE_MAX);
 	if (file_read(path, &text)) {
 		hash_file(hash, bytes_str(name), buf_bytes(&text));
-		add_root(l, yaml_parse(&l->scratch, path, buf_bytes(&text), l->complaints));
+		add_root(l, yaml_parse(&l->scratch, file, buf_bytes(&text), l->complaints));
 	} else {
-		complain(l->complaints, (struct place){.file = arena_text(&l->scratch, bytes_str(path))},
-			NULL, "cannot be read");
+		complain(l->complaints, (struct place){.file = file}, NULL, "cannot be read");
 	}
 	buf_fini(&text);
 }
@@ -176,8 +177,7 @@ struct policy *policy_load(const char *folder, struct complaints *complaints)
 	return finish(&l, &hash);
 }
 
-struct policy *policy_load_text(
-	const char *file, struct bytes text, struct complaints *complaints)
+struct policy *policy_load_text(const char *file, struct bytes text, struct complaints *complaints)
 {
 	struct loader l = {.policy = policy_new(), .complaints = complaints};
 	crypto_generichash_state hash;
@@ -185,7 +185,8 @@ struct policy *policy_load_text(
 	arena_init(&l.scratch);
 	crypto_generichash_init(&hash, NULL, 0, 32);
 	hash_file(&hash, bytes_str(file), text);
-	add_root(&l, yaml_parse(&l.scratch, file, text, complaints));
+	add_root(&l, yaml_parse(&l.scratch, arena_text(&l.policy->arena, bytes_str(file)), text,
+			     complaints));
 	return finish(&l, &hash);
 }
 

@@ -21,8 +21,7 @@ static void add_class(struct loader *l, const struct yaml_node *node)
 		complain(l->complaints, node->key_at, "use a name without dots",
 			"'%.*s' cannot name a class", BYTES_ARG(node->key));
 	if (p->nclasses == POLICY_CLASSES_MAX)
-		complain(l->complaints, node->key_at, NULL, "over %d classes",
-			POLICY_CLASSES_MAX);
+		complain(l->complaints, node->key_at, NULL, "over %d classes", POLICY_CLASSES_MAX);
 	else
 		p->classes[p->nclasses++] = load_copy(l, node->key);
 }
@@ -61,8 +60,8 @@ static int load_class_key(struct loader *l, const struct yaml_node *node)
 	return node && load_is_text(l, node) ? load_class(l, node, node->text) : -1;
 }
 
-static void load_encryption(struct loader *l, const struct yaml_node *node, struct bytes ns,
-	struct field *field)
+static void load_encryption(
+	struct loader *l, const struct yaml_node *node, struct bytes ns, struct field *field)
 {
 	const struct yaml_node *algorithm = yaml_get(node, "algorithm");
 	struct policy *p = l->policy;
@@ -76,13 +75,14 @@ static void load_encryption(struct loader *l, const struct yaml_node *node, stru
 		e->deterministic = true;
 	else if (!algorithm || !bytes_equal_str(algorithm->text, "random"))
 		complain(l->complaints, algorithm ? algorithm->at : node->at,
-			"algorithm: deterministic or random", "the algorithm is missing or unknown");
+			"algorithm: deterministic or random",
+			"the algorithm is missing or unknown");
 	if (!field->type)
 		complain(l->complaints, node->at, "add type: string or another",
 			"an encrypted field needs a type");
 	/* Client-side encryption specification: what deterministic encryption cannot hold. */
 	if (e->deterministic && (field->type == TYPE_DOUBLE || field->type == TYPE_DECIMAL128 ||
-		field->type == TYPE_BOOL))
+					field->type == TYPE_BOOL))
 		complain(l->complaints, node->at, "use algorithm: random",
 			"values of this type cannot be encrypted deterministically");
 	if (bytes_equal_str(field->path, "_id"))
@@ -108,7 +108,7 @@ static void load_field(struct loader *l, const struct yaml_node *node, struct co
 	class = load_class_key(l, yaml_get(node, "class"));
 	if (class < 0 || !load_type(l, yaml_get(node, "type"), &field->type))
 		return;
-	field->class = (uint8_t)class;
+	field->class = (uint8_t) class;
 	if (yaml_get(node, "encrypt"))
 		load_encryption(l, yaml_get(node, "encrypt"), c->ns, field);
 	c->nfields++;
@@ -229,7 +229,7 @@ static void load_collection(struct loader *l, const struct yaml_node *node)
 		return;
 	c->unlisted = p->restricted;
 	if (unlisted && (class = load_class_key(l, unlisted)) >= 0)
-		c->unlisted = (uint8_t)class;
+		c->unlisted = (uint8_t) class;
 	load_fields(l, yaml_get(node, "fields"), c);
 	load_subject(l, yaml_get(node, "subject"), c);
 	load_accountable(l, yaml_get(node, "accountable"), c);

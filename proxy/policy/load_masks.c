@@ -92,17 +92,17 @@ static bool load_edges(struct loader *l, const struct yaml_node *edges, struct m
 	if (!load_is_sequence(l, edges))
 		return false;
 	if (edges->count < 1 || edges->count > EDGES_MAX)
-		return complain(l->complaints, edges->at, NULL, "1 to %d edges are expected",
-			EDGES_MAX);
+		return complain(
+			l->complaints, edges->at, NULL, "1 to %d edges are expected", EDGES_MAX);
 	m->nedges = edges->count;
 	m->edges = arena_array(&l->policy->arena, m->nedges, sizeof(*m->edges));
 	for (size_t i = 0; i < m->nedges; i++) {
 		if (!yaml_double(&edges->children[i], &m->edges[i]))
-			return complain(l->complaints, edges->children[i].at, NULL,
-				"a number is expected");
+			return complain(
+				l->complaints, edges->children[i].at, NULL, "a number is expected");
 		if (i && m->edges[i] <= m->edges[i - 1])
-			return complain(l->complaints, edges->children[i].at, NULL,
-				"edges must rise");
+			return complain(
+				l->complaints, edges->children[i].at, NULL, "edges must rise");
 	}
 	return true;
 }
@@ -133,8 +133,8 @@ static bool load_labels(struct loader *l, const struct yaml_node *node, struct m
 		if (!labels && i < m->nedges && rint(m->edges[i]) != m->edges[i])
 			return complain(l->complaints, node->at, "give `labels`",
 				"edges that are no whole numbers need labels");
-		m->labels[i] = labels ? load_copy(l, labels->children[i].text)
-				      : default_label(l, m, i);
+		m->labels[i] =
+			labels ? load_copy(l, labels->children[i].text) : default_label(l, m, i);
 	}
 	return true;
 }
@@ -205,8 +205,8 @@ static bool check_mask_keys(struct loader *l, const struct yaml_node *node, enum
 	return true;
 }
 
-const struct mask *load_mask(struct loader *l, const struct yaml_node *node,
-	const char *scope_view, const char *scope_role)
+const struct mask *load_mask(struct loader *l, const struct yaml_node *node, const char *scope_view,
+	const char *scope_role)
 {
 	const struct yaml_node *name = yaml_get(node, "mask");
 	struct mask *m = arena_alloc(&l->policy->arena, sizeof(*m));

@@ -3,9 +3,9 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "query/match.h"
+#include "util/civil.h"
 
 #define ROLE_KEYS         "grants auth until networks"
 #define ROLE_UNSUPPORTED  "break_glass care on_behalf_of limits"
@@ -224,8 +224,8 @@ static void load_grant(struct loader *l, const struct yaml_node *node, struct ro
 
 	g->role = role->name;
 	g->at = node->at;
-	g->rule = bytes_str(arena_format(&l->policy->arena, "roles.%.*s.grants[%zu]",
-		BYTES_ARG(role->name), i));
+	g->rule = bytes_str(arena_format(
+		&l->policy->arena, "roles.%.*s.grants[%zu]", BYTES_ARG(role->name), i));
 	if (!load_is_mapping(l, node) || !load_check_keys(l, node, GRANT_KEYS, GRANT_UNSUPPORTED))
 		return;
 	if (!ns || !actions) {
@@ -261,8 +261,7 @@ static void load_auth(struct loader *l, const struct yaml_node *node, struct rol
 		else if (word->kind == YAML_SCALAR && bytes_equal_str(word->text, "x509"))
 			role->auth_x509 = true;
 		else
-			complain(l->complaints, word->at, "scram or x509",
-				"unknown way to log in");
+			complain(l->complaints, word->at, "scram or x509", "unknown way to log in");
 	}
 	if (!role->auth_scram && !role->auth_x509)
 		complain(l->complaints, node->at, "auth: [scram, x509]", "nobody could log in");
@@ -271,17 +270,12 @@ static void load_auth(struct loader *l, const struct yaml_node *node, struct rol
 /* "2027-06-30": the role ends with that day, UTC. */
 static void load_until(struct loader *l, const struct yaml_node *node, struct role *role)
 {
-	struct tm day = {0};
-	const char *text = (const char *)node->text.at;
-	char *end = NULL;
+	int64_t days;
 
-	if (node->kind == YAML_SCALAR && node->text.len == 10)
-		end = strptime(text, "%Y-%m-%d", &day);
-	if (!end || *end) {
+	if (node->kind == YAML_SCALAR && civil_parse(node->text, &days))
+		role->until_us = (days + 1) * 24 * 3600 * 1000000;
+	else
 		complain(l->complaints, node->at, "until: \"2027-06-30\"", "a date is expected");
-		return;
-	}
-	role->until_us = ((int64_t)timegm(&day) + 24 * 3600) * 1000000;
 }
 
 static bool parse_network(const char *text, struct network *n)
@@ -321,7 +315,7 @@ static void load_networks(struct loader *l, const struct yaml_node *node, struct
 		const struct yaml_node *child = &node->children[i];
 
 		if (child->kind == YAML_SCALAR && parse_network((const char *)child->text.at,
-			&role->networks[role->nnetworks]))
+							  &role->networks[role->nnetworks]))
 			role->nnetworks++;
 		else
 			complain(l->complaints, child->at, "10.0.0.0/16 or 2001:db8::/32",

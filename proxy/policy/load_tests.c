@@ -1,12 +1,11 @@
 #include "policy/loader.h"
 
-#define TEST_KEYS        "name as document row sees command expect"
+#define TEST_KEYS        "name as namespace document row sees command expect"
 #define TEST_UNSUPPORTED "given reply"
 #define AS_KEYS          "role attributes purpose"
 
 /* As in users.yaml: texts, whatever they look like. */
-static bool load_attributes(
-	struct loader *l, const struct yaml_node *node, struct policy_test *t)
+static bool load_attributes(struct loader *l, const struct yaml_node *node, struct policy_test *t)
 {
 	struct buf out;
 	size_t begun;
@@ -56,6 +55,27 @@ static bool load_expect(struct loader *l, const struct yaml_node *node, struct p
 	return load_document(l, yaml_get(node, "command"), &t->command);
 }
 
+/* Which collection or view the document is one of; without a word the only collection. */
+static bool load_test_namespace(
+	struct loader *l, const struct yaml_node *node, struct policy_test *t)
+{
+	const struct yaml_node *ns = yaml_get(node, "namespace");
+	const struct policy *p = l->policy;
+
+	if (!ns && p->ncollections == 1) {
+		t->ns = p->collections[0].ns;
+		return true;
+	}
+	if (!ns)
+		return complain(l->complaints, node->at, "namespace: db.collection",
+			"the test does not say which collection its document is of");
+	if (!load_is_text(l, ns) || (!policy_collection(p, ns->text) && !policy_view(p, ns->text)))
+		return complain(l->complaints, ns->at, "name a collection or a view of the policy",
+			"there is no such namespace");
+	t->ns = load_copy(l, ns->text);
+	return true;
+}
+
 /* A test has exactly one form. */
 static bool load_form(struct loader *l, const struct yaml_node *node, struct policy_test *t)
 {
@@ -69,9 +89,11 @@ static bool load_form(struct loader *l, const struct yaml_node *node, struct pol
 			"a test has exactly one form");
 	if (!row && !sees)
 		return load_expect(l, node, t);
-	if (!document || !load_document(l, document, &t->document))
-		return complain(l->complaints, node->at, "document: {…}",
-			"the test has no document");
+	if (!document)
+		return complain(
+			l->complaints, node->at, "document: {…}", "the test has no document");
+	if (!load_document(l, document, &t->document) || !load_test_namespace(l, node, t))
+		return false;
 	if (row) {
 		t->form = TEST_ROW;
 		return load_bool(l, row, &t->row);

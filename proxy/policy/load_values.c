@@ -9,7 +9,8 @@
 bool load_is_mapping(struct loader *l, const struct yaml_node *node)
 {
 	return node->kind == YAML_MAPPING ||
-	       complain(l->complaints, node->at, "write it as `key: value`", "a mapping is expected");
+	       complain(l->complaints, node->at, "write it as `key: value`",
+		       "a mapping is expected");
 }
 
 bool load_is_sequence(struct loader *l, const struct yaml_node *node)
@@ -30,8 +31,8 @@ bool load_bool(struct loader *l, const struct yaml_node *node, bool *value)
 	       complain(l->complaints, node->at, NULL, "true or false is expected");
 }
 
-bool load_int(struct loader *l, const struct yaml_node *node, int64_t low, int64_t high,
-	int64_t *value)
+bool load_int(
+	struct loader *l, const struct yaml_node *node, int64_t low, int64_t high, int64_t *value)
 {
 	if (yaml_int(node, value) && *value >= low && *value <= high)
 		return true;
@@ -109,8 +110,8 @@ bool is_system_db(struct bytes db)
 	       bytes_equal_str(db, "config") || bytes_equal_str(db, "$external");
 }
 
-bool load_namespace(struct loader *l, struct place at, struct bytes text, struct bytes *db,
-	struct bytes *name)
+bool load_namespace(
+	struct loader *l, struct place at, struct bytes text, struct bytes *db, struct bytes *name)
 {
 	const uint8_t *dot = memchr(text.at, '.', text.len);
 
@@ -121,8 +122,8 @@ bool load_namespace(struct loader *l, struct place at, struct bytes text, struct
 	*db = bytes_of(text.at, (size_t)(dot - text.at));
 	*name = bytes_from(text, db->len + 1);
 	if (is_system_db(*db))
-		return complain(l->complaints, at, NULL, "'%.*s' is a system database",
-			BYTES_ARG(*db));
+		return complain(
+			l->complaints, at, NULL, "'%.*s' is a system database", BYTES_ARG(*db));
 	return true;
 }
 
@@ -190,7 +191,8 @@ static void put_node(struct buf *out, const struct yaml_node *node, struct bytes
 		char index[DOC_INDEX_MAX];
 
 		put_node(out, &node->children[i],
-			node->kind == YAML_MAPPING ? node->children[i].key : doc_index_name(i, index));
+			node->kind == YAML_MAPPING ? node->children[i].key
+						   : doc_index_name(i, index));
 	}
 	doc_end(out, begun);
 }

@@ -5,8 +5,8 @@
 #define VIEW_FIELD_KEYS  "of " LOAD_MASK_KEYS
 #define OF_SUBJECT       "${subject}"
 
-static void load_view_field(struct loader *l, const struct yaml_node *node, struct virtual_view *v,
-	const char *scope)
+static void load_view_field(
+	struct loader *l, const struct yaml_node *node, struct virtual_view *v, const char *scope)
 {
 	struct view_field *f = &v->fields[v->nfields];
 	const struct yaml_node *of = yaml_get(node, "of");
@@ -40,8 +40,7 @@ static void load_view_field(struct loader *l, const struct yaml_node *node, stru
 	v->nfields++;
 }
 
-static void load_view_fields(struct loader *l, const struct yaml_node *node,
-	struct virtual_view *v)
+static void load_view_fields(struct loader *l, const struct yaml_node *node, struct virtual_view *v)
 {
 	const char *scope = arena_text(&l->scratch, v->ns);
 

@@ -20,8 +20,8 @@ bool load_is_mapping(struct loader *l, const struct yaml_node *node);
 bool load_is_sequence(struct loader *l, const struct yaml_node *node);
 bool load_is_text(struct loader *l, const struct yaml_node *node);
 bool load_bool(struct loader *l, const struct yaml_node *node, bool *value);
-bool load_int(struct loader *l, const struct yaml_node *node, int64_t low, int64_t high,
-	int64_t *value);
+bool load_int(
+	struct loader *l, const struct yaml_node *node, int64_t low, int64_t high, int64_t *value);
 
 /* Complains about every key of `mapping` that is in neither list (words told apart by
  * blanks), and, in other words, about those of `unsupported`. */
@@ -39,14 +39,14 @@ int load_class(struct loader *l, const struct yaml_node *node, struct bytes name
 /* A dotted path without indexes, `$` or empty parts, that is not __mw; complains. */
 bool load_path(struct loader *l, struct place at, struct bytes text, struct bytes *path);
 /* "db.collection", not of a system database; complains. */
-bool load_namespace(struct loader *l, struct place at, struct bytes text, struct bytes *db,
-	struct bytes *name);
+bool load_namespace(
+	struct loader *l, struct place at, struct bytes text, struct bytes *db, struct bytes *name);
 /* plaintext, ciphertext, remove or {mask: …}.  `scope` names who a pseudonym is for. */
 bool load_clearance(struct loader *l, const struct yaml_node *node, const char *scope_role,
 	enum clearance *clearance, const struct mask **mask);
 /* The keys of a mask beside the others that `node` may have. */
-const struct mask *load_mask(struct loader *l, const struct yaml_node *node,
-	const char *scope_view, const char *scope_role);
+const struct mask *load_mask(struct loader *l, const struct yaml_node *node, const char *scope_view,
+	const char *scope_role);
 #define LOAD_MASK_KEYS "mask value keep_first keep_last with scope edges labels to"
 /* 0 for none; complains. */
 bool load_type(struct loader *l, const struct yaml_node *node, uint8_t *type);

@@ -11,13 +11,13 @@
 #include "util/arena.h"
 #include "util/complaint.h"
 
-#define POLICY_CLASSES_MAX      60
-#define POLICY_SUBJECT_PATHS    8
-#define POLICY_SUBJECT_LINES    4
-#define POLICY_COLLECTIONS_MAX  1000
-#define POLICY_ROLES_MAX        1000
-#define POLICY_GRANTS_MAX       200 /* of one role */
-#define POLICY_FIELDS_MAX       500 /* of one collection or view */
+#define POLICY_CLASSES_MAX     60
+#define POLICY_SUBJECT_PATHS   8
+#define POLICY_SUBJECT_LINES   4
+#define POLICY_COLLECTIONS_MAX 1000
+#define POLICY_ROLES_MAX       1000
+#define POLICY_GRANTS_MAX      200 /* of one role */
+#define POLICY_FIELDS_MAX      500 /* of one collection or view */
 
 #define NO_FIELD (-1)
 #define NO_PART  (-1)
@@ -42,13 +42,13 @@ struct mask {
 	enum mask_kind kind;
 	struct element constant; /* value and type; without a name */
 	uint32_t keep_first, keep_last;
-	struct bytes with;       /* one character */
-	struct bytes scope;      /* of a pseudonym: "view:NAME" or "role:NAME" */
-	double *edges;           /* of bands, rising */
-	struct bytes *labels;    /* one more than edges */
+	struct bytes with;    /* one character */
+	struct bytes scope;   /* of a pseudonym: "view:NAME" or "role:NAME" */
+	double *edges;        /* of bands, rising */
+	struct bytes *labels; /* one more than edges */
 	size_t nedges;
-	double to;               /* of round */
-	enum mask_unit unit;     /* of truncate */
+	double to;           /* of round */
+	enum mask_unit unit; /* of truncate */
 };
 
 /* One path component of a secure view, or of a collection.  What stands below and is not
@@ -60,11 +60,11 @@ struct view_node {
 	enum clearance clearance;
 	const struct mask *mask;
 	uint8_t class;
-	uint8_t type;      /* that a value must have on its way in; 0: any */
+	uint8_t type; /* that a value must have on its way in; 0: any */
 	bool writable;
-	bool declared;     /* a path of the policy, not a step on the way to one */
-	int16_t field;     /* number of the encrypted field, or NO_FIELD */
-	int8_t part;       /* of the subject, or NO_PART */
+	bool declared; /* a path of the policy, not a step on the way to one */
+	int16_t field; /* number of the encrypted field, or NO_FIELD */
+	int8_t part;   /* of the subject, or NO_PART */
 	/* Of the node and all below it. */
 	bool all_plaintext;
 	bool all_writable;
@@ -107,16 +107,16 @@ struct collection {
 	size_t nsubjects;
 	struct view_node tree; /* with everything in plaintext */
 	bool any_encrypted;
-	bool stores_own;       /* documents get __mw: there is a subject, or a view from it */
-	uint8_t print[16];     /* changes when anything of it does */
+	bool stores_own;   /* documents get __mw: there is a subject, or a view from it */
+	uint8_t print[16]; /* changes when anything of it does */
 	struct place at;
 };
 
 /* One field of a virtual view. */
 struct view_field {
 	struct bytes name;
-	bool of_subject;   /* of: "${subject}" */
-	struct bytes path; /* else of the collection */
+	bool of_subject;         /* of: "${subject}" */
+	struct bytes path;       /* else of the collection */
 	const struct mask *mask; /* NULL: as it is */
 	struct place at;
 };
@@ -157,10 +157,10 @@ struct grant {
 	struct bytes db;         /* "*": any */
 	struct bytes collection; /* "*": any */
 	uint32_t actions;
-	struct bytes rows;       /* a filter with ${user.…}; empty: all rows */
+	struct bytes rows; /* a filter with ${user.…}; empty: all rows */
 	struct see *sees;
 	size_t nsees;
-	struct see *changes;     /* `of` alone counts */
+	struct see *changes; /* `of` alone counts */
 	size_t nchanges;
 	struct bytes *purposes;
 	size_t npurposes;
@@ -193,6 +193,7 @@ struct policy_test {
 	struct bytes attributes; /* a document of strings */
 	struct bytes purpose;
 	enum test_form form;
+	struct bytes ns; /* of the document */
 	struct bytes document;
 	bool row;
 	struct bytes sees;
@@ -227,8 +228,7 @@ const struct role *policy_role(const struct policy *p, struct bytes name);
 /* The node that a normalised path leads to: its own (*at is true) or the nearest above. */
 const struct view_node *view_node_of(const struct view_node *root, struct bytes path, bool *at);
 /* The node of a path, made where it is missing; earlier pointers into the tree may die. */
-struct view_node *view_node_add(
-	struct arena *arena, struct view_node *root, struct bytes path);
+struct view_node *view_node_add(struct arena *arena, struct view_node *root, struct bytes path);
 const struct view_node *view_node_child(const struct view_node *node, struct bytes name);
 
 /* Whether a grant covers a namespace, system databases and the key vault left out of "*". */

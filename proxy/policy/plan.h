@@ -11,21 +11,21 @@
  * the message or in bytes that another edit puts in; for EDIT_APPEND and EDIT_PREPEND that
  * of the document. */
 enum edit_kind {
-	EDIT_DROP,    /* leaves the element out */
-	EDIT_PUT,     /* whole elements `put` in its place */
-	EDIT_RENAME,  /* the name `put` in place of its own */
-	EDIT_SEAL,    /* its value becomes ciphertext of `field` */
-	EDIT_SEAL_IN, /* each value of the array does */
-	EDIT_WRAP,    /* its document D becomes {$and: [`put`, D]} */
-	EDIT_REPLACE, /* its document is stored as one of `collection`: sealed, with __mw */
+	EDIT_DROP,        /* leaves the element out */
+	EDIT_PUT,         /* whole elements `put` in its place */
+	EDIT_RENAME,      /* the name `put` in place of its own */
+	EDIT_SEAL,        /* its value becomes ciphertext of `field` */
+	EDIT_SEAL_IN,     /* each value of the array does */
+	EDIT_WRAP,        /* its document D becomes {$and: [`put`, D]} */
+	EDIT_REPLACE,     /* its document is stored as one of `collection`: sealed, with __mw */
 	EDIT_WRITE_BELOW, /* its document is stored as what stands at `node` */
-	EDIT_APPEND,  /* whole elements `put` at the document's end */
-	EDIT_PREPEND, /* whole elements `put` at the document's begin; an array is renumbered */
-	EDIT_BEFORE,  /* whole elements `put` before this one; an array is renumbered */
-	EDIT_SUBJECT, /* at the document's end: __mw.s, __mw.rk and __mw.p, made of `literals` */
+	EDIT_APPEND,      /* whole elements `put` at the document's end */
+	EDIT_PREPEND,     /* whole elements `put` at the document's begin; an array is renumbered */
+	EDIT_BEFORE,      /* whole elements `put` before this one; an array is renumbered */
+	EDIT_SUBJECT,    /* at the document's end: __mw.s, __mw.rk and __mw.p, made of `literals` */
 	EDIT_SUBJECT_OP, /* at the document's end: $set with these */
-	EDIT_ORDER,   /* at the document's end: __mw.o, a random number */
-	EDIT_ORDER_OP, /* at the document's end: $setOnInsert with that */
+	EDIT_ORDER,      /* at the document's end: __mw.o, a random number */
+	EDIT_ORDER_OP,   /* at the document's end: $setOnInsert with that */
 };
 
 struct subject_literals {
@@ -58,21 +58,21 @@ enum reply_form {
  * reference to the policy. */
 struct reply_rules {
 	enum reply_form form;
-	const struct policy *policy; /* whose numbers of fields and classes these are */
-	struct policy *owned;        /* of kept rules: a reference to it */
-	const struct collection *collection; /* NULL: not described */
-	const struct virtual_view *view;     /* replies are rows of it … */
+	const struct policy *policy;           /* whose numbers of fields and classes these are */
+	struct policy *owned;                  /* of kept rules: a reference to it */
+	const struct collection *collection;   /* NULL: not described */
+	const struct virtual_view *view;       /* replies are rows of it … */
 	const struct view_field **view_fields; /* … with these fields */
 	size_t nview_fields;
-	const struct view_node *tree;        /* of the documents, or values, that come back */
-	const struct secure_view *secure;    /* the grant's view, for values that were moved */
+	const struct view_node *tree;     /* of the documents, or values, that come back */
+	const struct secure_view *secure; /* the grant's view, for values that were moved */
 	struct bytes role, rule;
-	uint8_t print[16];      /* of the rights that they rest on */
-	class_set shown;        /* classes of what was moved, grouped or computed */
-	bool names_subjects;    /* every document is some subject's */
-	bool masks_errors;      /* texts of errors are not for this role */
-	bool shares_tree;       /* `tree` belongs to the policy, not to these rules */
-	struct arena arena;     /* what of the tree is their own */
+	uint8_t print[16];   /* of the rights that they rest on */
+	class_set shown;     /* classes of what was moved, grouped or computed */
+	bool names_subjects; /* every document is some subject's */
+	bool masks_errors;   /* texts of errors are not for this role */
+	bool shares_tree;    /* `tree` belongs to the policy, not to these rules */
+	struct arena arena;  /* what of the tree is their own */
 	int references;
 };
 
@@ -97,8 +97,9 @@ struct plan {
 	struct bytes ns;               /* "db.collection" as the client names it, or "db" */
 	struct bytes db, collection;
 	struct bytes upstream_collection; /* differs for a virtual view */
-	struct bytes rule;             /* that allowed, or that came nearest */
+	struct bytes rule;                /* that allowed, or that came nearest */
 	struct bytes role, purpose;
+	struct bytes rows; /* the row filter that applies; empty: none */
 	size_t reason_len;
 	struct edit *edits;
 	size_t nedits, edits_capacity;

@@ -19,17 +19,14 @@ struct policy;
 /* Every *.yaml below `folder`, read as one.  NULL and complaints when anything is wrong. */
 struct policy *policy_load(const char *folder, struct complaints *complaints);
 /* The same from one text, for tests. */
-struct policy *policy_load_text(
-	const char *file, struct bytes text, struct complaints *complaints);
+struct policy *policy_load_text(const char *file, struct bytes text, struct complaints *complaints);
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 
 /* What `policy check --users` looks for: roles that do not exist, attributes that a row
- * filter needs and a user lacks, grants of one user that have no order. */
+ * filter needs and a user lacks, two grants of one user of which none is the wider. */
 void policy_check_users(
 	const struct policy *p, const struct users *users, struct complaints *complaints);
-/* Warnings about the policy itself that do not keep it from being loaded. */
-void policy_warnings(const struct policy *p, struct complaints *complaints);
 
 /* What is known about the one who asks, and about now. */
 struct facts {

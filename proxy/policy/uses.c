@@ -63,8 +63,8 @@ static bool is_identifying(const struct deciding *d, struct bytes path)
 }
 
 /* Values that a group hands out, with nobody's name on them. */
-static bool check_accountable(struct deciding *d, const struct use *u,
-	const struct view_node *node, bool at)
+static bool check_accountable(
+	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
 	bool key = u->kind == USE_GROUP;
 	bool collects = u->kind == USE_COLLECT ||
@@ -79,8 +79,8 @@ static bool check_accountable(struct deciding *d, const struct use *u,
 	return true;
 }
 
-static bool check_readable(struct deciding *d, const struct use *u, const struct view_node *node,
-	bool at)
+static bool check_readable(
+	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
 	if (u->kind == USE_SHOW || u->kind == USE_HIDE)
 		return true;
@@ -121,12 +121,12 @@ static bool is_deterministic(const struct deciding *d, int16_t number)
 }
 
 /* What ciphertext can serve. */
-static bool check_encrypted(struct deciding *d, const struct use *u, const struct view_node *node,
-	bool at)
+static bool check_encrypted(
+	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
 	bool own = at && node->field != NO_FIELD;
-	enum fault_code code = own && !is_deterministic(d, node->field) ? FAULT_ENCRYPTED_RANDOM
-									: FAULT_ENCRYPTED;
+	enum fault_code code =
+		own && !is_deterministic(d, node->field) ? FAULT_ENCRYPTED_RANDOM : FAULT_ENCRYPTED;
 
 	if (!(at ? node->any_encrypted : node->field != NO_FIELD))
 		return true;

@@ -67,8 +67,8 @@ static void put_encrypted(struct rewriting *r, struct buf *out, const struct ele
 static void put_schema(struct rewriting *r, struct buf *out, struct bytes schema,
 	const struct view_node *node, bool top);
 
-static void put_subschema(struct rewriting *r, struct buf *out, const struct element *e,
-	const struct view_node *node)
+static void put_subschema(
+	struct rewriting *r, struct buf *out, const struct element *e, const struct view_node *node)
 {
 	size_t begun;
 

@@ -4,7 +4,7 @@
 /* A value on its way in, at a place of the tree. */
 struct placed {
 	const struct view_node *node;
-	bool at;     /* at the node itself; else below what the policy names */
+	bool at; /* at the node itself; else below what the policy names */
 	struct bytes path;
 	unsigned depth;
 };
@@ -27,8 +27,8 @@ static bool check_once(struct deciding *d, const struct placed *place, const str
 
 	while (doc_next(&it, &e))
 		n += bytes_equal(e.name, node->name);
-	return n <= 1 || refuse_value(d, FAULT_FIELD_TWICE,
-				 path_join(d->arena, place->path, node->name));
+	return n <= 1 ||
+	       refuse_value(d, FAULT_FIELD_TWICE, path_join(d->arena, place->path, node->name));
 }
 
 static bool check_names_once(struct deciding *d, const struct placed *place, struct bytes doc)
@@ -81,8 +81,8 @@ static bool check_placed(
 	bool is_id = place->depth == 1 && bytes_equal_str(place->path, "_id");
 
 	if (place->at && node->type && value->type != node->type)
-		return refuse_value(d, node->field == NO_FIELD ? FAULT_WRONG_TYPE
-							       : FAULT_ENCRYPTED_TYPE,
+		return refuse_value(d,
+			node->field == NO_FIELD ? FAULT_WRONG_TYPE : FAULT_ENCRYPTED_TYPE,
 			place->path);
 	if (value->type == TYPE_DOCUMENT && !doc_is_empty(value->value) && !is_id)
 		return check_fields(d, place, value->value);
@@ -92,11 +92,10 @@ static bool check_placed(
 	return node->writable || is_id || refuse_value(d, FAULT_NOT_WRITABLE, place->path);
 }
 
-bool check_new_value(struct deciding *d, const struct view_node *node, bool at,
-	const struct element *value)
+bool check_new_value(
+	struct deciding *d, const struct view_node *node, bool at, const struct element *value)
 {
-	const struct placed place = {
-		.node = node, .at = at, .path = value->name, .depth = 2};
+	const struct placed place = {.node = node, .at = at, .path = value->name, .depth = 2};
 
 	return check_placed(d, &place, value);
 }

@@ -39,8 +39,8 @@ static bool keeps_row(struct deciding *d, const struct use *u)
 }
 
 /* Whether a value changed can be told from nModified, an error, or the result. */
-static bool check_reads(struct deciding *d, const struct use *u, const struct view_node *node,
-	bool at)
+static bool check_reads(
+	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
 	if (u->kind == USE_SET_NEW)
 		return true;
@@ -49,8 +49,8 @@ static bool check_reads(struct deciding *d, const struct use *u, const struct vi
 	return refuse_use(d, u, FAULT_NOT_READABLE);
 }
 
-static bool check_encrypted(struct deciding *d, const struct use *u, const struct view_node *node,
-	bool at)
+static bool check_encrypted(
+	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
 	struct edit *edit;
 
@@ -274,8 +274,7 @@ static bool check_replacement(struct updating *w)
 	return true;
 }
 
-bool check_update_item(
-	struct deciding *d, const struct update_item *item, struct analysis *filter)
+bool check_update_item(struct deciding *d, const struct update_item *item, struct analysis *filter)
 {
 	struct updating w = {.d = d, .item = item, .filter = filter};
 	struct analysis update;
@@ -283,8 +282,8 @@ bool check_update_item(
 
 	analysis_init(&update, d->arena);
 	w.update = &update;
-	if (item->filter && !analyse_filter(filter, item->filter->value, bytes_of("", 0), "filter",
-				    d->why))
+	if (item->filter &&
+		!analyse_filter(filter, item->filter->value, bytes_of("", 0), "filter", d->why))
 		return false;
 	if (item->sort && !analyse_sort(filter, item->sort->value, "sort", d->why))
 		return false;

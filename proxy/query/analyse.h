@@ -24,8 +24,8 @@ bool expression_path(struct analysis *a, const struct element *e, struct bytes *
 /* find's projection, or $project; changes the shape. */
 bool analyse_projection(struct analysis *a, const struct element *projection, bool in_pipeline,
 	struct bytes stage, struct fault *why) MUST_CHECK;
-bool analyse_sort(struct analysis *a, struct bytes sort, const char *place, struct fault *why)
-	MUST_CHECK;
+bool analyse_sort(
+	struct analysis *a, struct bytes sort, const char *place, struct fault *why) MUST_CHECK;
 /* Keys of an index document: `hint`, `min`, `max`. */
 bool analyse_keys(struct analysis *a, struct bytes keys, enum use_kind kind, const char *place,
 	struct fault *why) MUST_CHECK;
@@ -33,8 +33,8 @@ bool analyse_pipeline(struct analysis *a, struct bytes pipeline, struct fault *w
 
 /* An update: operators, a replacement (*replaces is set, and nothing is noted of its
  * content) or a pipeline (noted as unproven).  `filters` is arrayFilters, or NULL. */
-bool analyse_update(struct analysis *a, const struct element *update,
-	const struct element *filters, bool *replaces, struct fault *why) MUST_CHECK;
+bool analyse_update(struct analysis *a, const struct element *update, const struct element *filters,
+	bool *replaces, struct fault *why) MUST_CHECK;
 
 /* The name of a collection as a server takes it, not of a system collection. */
 bool collection_name_fits(struct bytes name);

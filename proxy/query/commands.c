@@ -98,8 +98,7 @@ bool command_field_is_known(const struct command_row *row, struct bytes name)
 	return is_generic(name) || has_word(bytes_str(row->fields), name);
 }
 
-bool command_check_fields(
-	const struct command_row *row, const struct command *c, struct fault *why)
+bool command_check_fields(const struct command_row *row, const struct command *c, struct fault *why)
 {
 	if (row->fields[0] == '*')
 		return true;

@@ -50,8 +50,8 @@ const struct command_row *command_row(enum command_id id);
 /* Whether MongoDB has such a command, though it is not carried out here. */
 bool command_is_refused(struct bytes name);
 /* Refuses a field that the command may not have.  Sequences count as fields. */
-bool command_check_fields(const struct command_row *row, const struct command *c,
-	struct fault *why) MUST_CHECK;
+bool command_check_fields(
+	const struct command_row *row, const struct command *c, struct fault *why) MUST_CHECK;
 /* Whether any command has a field of that name: such names may stand in records. */
 bool command_field_is_known(const struct command_row *row, struct bytes name);
 

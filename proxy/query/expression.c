@@ -101,8 +101,8 @@ static bool check_conversion(const struct element *e, struct fault *why)
 	return fault_name(why, FAULT_OPERATOR, e->name);
 }
 
-static bool add_operator(struct analysis *a, const struct element *e, const char *place,
-	struct fault *why)
+static bool add_operator(
+	struct analysis *a, const struct element *e, const char *place, struct fault *why)
 {
 	switch (expression_operator(e->name)) {
 	case EXPRESSION_LITERAL:

@@ -17,16 +17,16 @@ static bool is_operator_document(const struct element *e)
 	       !element_named(&first, "$db");
 }
 
-static bool add_literal(struct analysis *a, struct use use, const struct element *literal,
-	struct fault *why)
+static bool add_literal(
+	struct analysis *a, struct use use, const struct element *literal, struct fault *why)
 {
 	use.literal = *literal;
 	use.kind = literal->type == TYPE_REGEX ? USE_COMPARE : USE_EQUAL;
 	return shape_use(a, &use, why);
 }
 
-static bool add_list(struct analysis *a, struct use use, const struct element *list,
-	struct fault *why)
+static bool add_list(
+	struct analysis *a, struct use use, const struct element *list, struct fault *why)
 {
 	struct doc_iter it;
 	struct element e;

@@ -84,8 +84,7 @@ static bool check_operator(const struct element *e, struct fault *why)
 
 	if (bytes_equal_str(e->name, "$exists"))
 		return true;
-	if (bytes_equal_str(e->name, "$eq") || bytes_equal_str(e->name, "$ne") ||
-		is_order(e->name))
+	if (bytes_equal_str(e->name, "$eq") || bytes_equal_str(e->name, "$ne") || is_order(e->name))
 		return is_scalar(e) || fault_name(why, FAULT_WRONG_TYPE, e->name);
 	if (bytes_equal_str(e->name, "$in") || bytes_equal_str(e->name, "$nin")) {
 		if (e->type != TYPE_ARRAY)

@@ -87,11 +87,9 @@ enum path_relation path_relation(struct bytes first, struct bytes second)
 {
 	if (bytes_equal(first, second))
 		return PATH_SAME;
-	if (!first.len ||
-		(bytes_start_with(second, first) && second.at[first.len] == '.'))
+	if (!first.len || (bytes_start_with(second, first) && second.at[first.len] == '.'))
 		return PATH_ABOVE;
-	if (!second.len ||
-		(bytes_start_with(first, second) && first.at[second.len] == '.'))
+	if (!second.len || (bytes_start_with(first, second) && first.at[second.len] == '.'))
 		return PATH_BELOW;
 	return PATH_DISJOINT;
 }

@@ -55,7 +55,7 @@ static bool group_key(
 	if (e->type != TYPE_DOCUMENT)
 		return group_field(a, next, e, id, USE_GROUP, why);
 	it = doc_iter_of(e->value);
-	operator = doc_next(&it, &part) && part.name.len && part.name.at[0] == '$';
+	operator= doc_next(&it, &part) && part.name.len &&part.name.at[0] == '$';
 	if (operator)
 		return group_field(a, next, e, id, USE_GROUP, why);
 	shape_put(a, next, id, SHAPE_COMPUTED, id);

@@ -5,7 +5,7 @@
 struct reading {
 	bool in_pipeline;
 	bool includes, excludes; /* some path but _id does */
-	struct shape next; /* of what comes out */
+	struct shape next;       /* of what comes out */
 	const struct shape *before;
 };
 

@@ -60,8 +60,8 @@ static bool check_push(const struct element *e, struct fault *why)
 	return true;
 }
 
-static bool add_field(struct analysis *a, const struct element *op, const struct element *e,
-	struct fault *why)
+static bool add_field(
+	struct analysis *a, const struct element *op, const struct element *e, struct fault *why)
 {
 	switch (update_operator(op->name)) {
 	case UPDATE_SET:
@@ -126,8 +126,7 @@ static bool add_condition(struct analysis *a, struct bytes sent, struct bytes id
 			continue;
 		*used = true;
 		place = path_join(a->arena, bytes_head(sent, before - 1), rest);
-		if (!path_normalise(a->arena, place, &use.path, why) ||
-			!analysis_add(a, &use, why))
+		if (!path_normalise(a->arena, place, &use.path, why) || !analysis_add(a, &use, why))
 			return false;
 	}
 	return true;
@@ -173,8 +172,8 @@ static bool add_array_filters(struct analysis *a, const struct element *filters,
 	return true;
 }
 
-bool analyse_update(struct analysis *a, const struct element *update,
-	const struct element *filters, bool *replaces, struct fault *why)
+bool analyse_update(struct analysis *a, const struct element *update, const struct element *filters,
+	bool *replaces, struct fault *why)
 {
 	struct doc_iter it;
 	struct element first;

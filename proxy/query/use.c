@@ -10,7 +10,8 @@ void analysis_init(struct analysis *a, struct arena *arena)
 }
 
 /* Doubles an array that lives in the arena. */
-static void *grown(struct arena *arena, const void *old, size_t count, size_t *capacity, size_t size)
+static void *grown(
+	struct arena *arena, const void *old, size_t count, size_t *capacity, size_t size)
 {
 	void *fresh;
 
@@ -89,8 +90,7 @@ bool shape_origin(const struct analysis *a, struct bytes path, struct bytes *ori
 	return !entry && a->shape.whole;
 }
 
-void shape_carry(
-	struct analysis *a, const struct shape *from, struct bytes path, struct shape *to)
+void shape_carry(struct analysis *a, const struct shape *from, struct bytes path, struct shape *to)
 {
 	const struct shape_entry *entry = covering(from, path);
 

@@ -25,21 +25,21 @@ enum use_kind {
 	USE_SORT,
 	USE_COMPUTE, /* an operand of an expression */
 	USE_UNWIND,
-	USE_HINT,    /* a key of an index that is asked for, or its bounds */
+	USE_HINT, /* a key of an index that is asked for, or its bounds */
 	/* lets the value out */
-	USE_SHOW,     /* included by a projection, under its own name */
-	USE_MOVE,     /* as it is, under another name */
-	USE_GROUP,    /* as it is, as a key of $group or of distinct */
-	USE_COLLECT,  /* as it is, by an accumulator that returns values */
-	USE_AVERAGE,  /* by an accumulator that counts, sums and averages */
+	USE_SHOW,    /* included by a projection, under its own name */
+	USE_MOVE,    /* as it is, under another name */
+	USE_GROUP,   /* as it is, as a key of $group or of distinct */
+	USE_COLLECT, /* as it is, by an accumulator that returns values */
+	USE_AVERAGE, /* by an accumulator that counts, sums and averages */
 	/* takes it away from a reply */
 	USE_HIDE,
 	/* changes it */
 	USE_SET,     /* to `literal` */
 	USE_SET_NEW, /* to `literal`, in a document that an upsert makes */
 	USE_UNSET,
-	USE_MODIFY,  /* by an operator that looks at what is there */
-	USE_RENAME,  /* either end of $rename */
+	USE_MODIFY, /* by an operator that looks at what is there */
+	USE_RENAME, /* either end of $rename */
 };
 
 struct use {
@@ -77,11 +77,11 @@ struct analysis {
 	struct arena *arena;
 	struct use *uses;
 	size_t count, capacity;
-	struct bytes unproven;      /* the first such construct, as sent; empty: none */
-	struct shape shape;         /* of what comes out */
-	bool grouped;               /* a reply's document is no longer one stored document */
-	bool writes_pipeline;       /* an update by pipeline */
-	bool raises;                /* an expression in a filter could raise an error */
+	struct bytes unproven; /* the first such construct, as sent; empty: none */
+	struct shape shape;    /* of what comes out */
+	bool grouped;          /* a reply's document is no longer one stored document */
+	bool writes_pipeline;  /* an update by pipeline */
+	bool raises;           /* an expression in a filter could raise an error */
 	struct projection_at *projections;
 	size_t nprojections;
 };
@@ -99,7 +99,6 @@ bool shape_origin(const struct analysis *a, struct bytes path, struct bytes *ori
 void shape_put(struct analysis *a, struct shape *s, struct bytes path, enum shape_kind kind,
 	struct bytes origin);
 /* What `path` and all below it are in `from`, put into `to`. */
-void shape_carry(
-	struct analysis *a, const struct shape *from, struct bytes path, struct shape *to);
+void shape_carry(struct analysis *a, const struct shape *from, struct bytes path, struct shape *to);
 
 #endif

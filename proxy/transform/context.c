@@ -48,6 +48,16 @@ void transform_free(struct transform *t)
 	free(t);
 }
 
+const struct policy *transform_policy(const struct transform *t)
+{
+	return t->policy;
+}
+
+const struct keyring *transform_keyring(const struct transform *t)
+{
+	return t->keyring;
+}
+
 uint64_t random_number(struct transform *t)
 {
 	if (t->random_left < 8) {

@@ -12,7 +12,7 @@ static const struct {
 };
 
 /* Retryable "state change" errors of the server discovery specification. */
-bool is_state_code(int32_t code)
+bool transform_is_state_code(int32_t code)
 {
 	static const int32_t codes[] = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436};
 
@@ -45,7 +45,8 @@ int32_t error_code(struct bytes error)
 static bool is_harmless(const struct element *e)
 {
 	static const char *const names[] = {"code", "codeName", "index", "ok", "errorLabels",
-		"operationTime", "$clusterTime", "electionId", "opTime", "n", "nModified", "upserted"};
+		"operationTime", "$clusterTime", "electionId", "opTime", "n", "nModified",
+		"upserted"};
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (element_named(e, names[i]))
@@ -69,7 +70,7 @@ static void put_state_error(const struct element *e, struct buf *out)
 void put_error_fields(const struct reply_context *x, struct bytes error, struct buf *out)
 {
 	int32_t code = error_code(error);
-	bool state = is_state_code(code);
+	bool state = transform_is_state_code(code);
 	struct doc_iter it = doc_iter_of(error);
 	struct element e;
 

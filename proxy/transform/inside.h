@@ -11,8 +11,8 @@ struct transform {
 	struct keyring *keyring;
 	const struct master *master;
 	struct cipher *cipher;
-	int *key_of_field;        /* by number of the encrypted field; KEY_NONE where missing */
-	int16_t *field_of_key;    /* by key; NO_FIELD where the policy has none */
+	int *key_of_field;     /* by number of the encrypted field; KEY_NONE where missing */
+	int16_t *field_of_key; /* by key; NO_FIELD where the policy has none */
 	struct subject_token *subjects;
 	size_t nsubjects, subjects_capacity;
 	uint8_t random[RANDOM_POOL]; /* for order numbers: not secret, but not to be guessed */
@@ -99,7 +99,5 @@ bool put_indexes(struct transform *t, const struct reply_context *x, struct byte
 /* An error's fields as the client may see them: a document with code, errmsg, …. */
 void put_error_fields(const struct reply_context *x, struct bytes error, struct buf *out);
 int32_t error_code(struct bytes error);
-/* 91, 189, 10107, …: of the upstream, not of the proxy. */
-bool is_state_code(int32_t code);
 
 #endif

@@ -152,8 +152,7 @@ bool put_databases(struct transform *t, const struct reply_context *x, struct by
 		struct bytes own;
 		size_t entry;
 
-		if (!has_name(&e, &own) ||
-			!policy_knows(t->policy, x->facts, own, bytes_of("", 0)))
+		if (!has_name(&e, &own) || !policy_knows(t->policy, x->facts, own, bytes_of("", 0)))
 			continue;
 		/* Sizes would move with the length of values. */
 		entry = doc_put_document(out, doc_index_name(n++, index));

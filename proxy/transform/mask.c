@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "util/civil.h"
 #include "util/utf8.h"
 
 /* Each is total: whatever it does not understand becomes null (policy/masks.def). */
@@ -28,8 +29,7 @@ static size_t count_characters(struct bytes text)
 	return n;
 }
 
-static void put_partial(const struct mask *m, struct bytes name, struct bytes text,
-	struct buf *out)
+static void put_partial(const struct mask *m, struct bytes name, struct bytes text, struct buf *out)
 {
 	size_t count = count_characters(text), i = 0, length;
 	bool hide_all = (size_t)m->keep_first + m->keep_last >= count;
@@ -66,7 +66,8 @@ static void put_hex(struct bytes name, const struct token *token, struct buf *ou
 static void put_pseudonym(struct transform *t, const struct mask *m, struct bytes name,
 	const struct value *value, struct buf *out)
 {
-	struct bytes parts[4] = {m->scope, bytes_of("\0value\0", 7), {&value->type, 1}, value->bytes};
+	struct bytes parts[4] = {
+		m->scope, bytes_of("\0value\0", 7), {&value->type, 1}, value->bytes};
 	const uint8_t int64_type = TYPE_INT64;
 	struct element e = {.type = value->type, .value = value->bytes};
 	uint8_t whole[8];
@@ -83,8 +84,8 @@ static void put_pseudonym(struct transform *t, const struct mask *m, struct byte
 	put_hex(name, &token, out);
 }
 
-static void put_band(const struct mask *m, struct bytes name, const struct value *value,
-	struct buf *out)
+static void put_band(
+	const struct mask *m, struct bytes name, const struct value *value, struct buf *out)
 {
 	const struct element e = {.type = value->type, .value = value->bytes};
 	size_t band = 0;
@@ -99,8 +100,8 @@ static void put_band(const struct mask *m, struct bytes name, const struct value
 	doc_put_string(out, name, m->labels[band]);
 }
 
-static void put_rounded(const struct mask *m, struct bytes name, const struct value *value,
-	struct buf *out)
+static void put_rounded(
+	const struct mask *m, struct bytes name, const struct value *value, struct buf *out)
 {
 	const struct element e = {.type = value->type, .value = value->bytes};
 	double d, rounded;
@@ -124,54 +125,22 @@ static void put_rounded(const struct mask *m, struct bytes name, const struct va
 
 #define DAY_MS (24ll * 3600 * 1000)
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-	return a / b - (a % b < 0);
-}
-
-/* Days since 1970-01-01 of a day of the proleptic Gregorian calendar; and back.
- * Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". */
-static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
-{
-	int64_t era;
-	unsigned yoe, doy, doe;
-
-	year -= month <= 2;
-	era = floor_div(year, 400);
-	yoe = (unsigned)(year - era * 400);
-	doy = (153 * (month + (month > 2 ? -3u : 9u)) + 2) / 5 + day - 1;
-	doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-	return era * 146097 + (int64_t)doe - 719468;
-}
-
-static void civil_from_days(int64_t days, int64_t *year, unsigned *month)
-{
-	int64_t era = floor_div(days + 719468, 146097);
-	unsigned doe = (unsigned)(days + 719468 - era * 146097);
-	unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	unsigned mp = (5 * doy + 2) / 153;
-
-	*month = mp < 10 ? mp + 3 : mp - 9;
-	*year = (int64_t)yoe + era * 400 + (*month <= 2);
-}
-
-static void put_truncated(const struct mask *m, struct bytes name, const struct value *value,
-	struct buf *out)
+static void put_truncated(
+	const struct mask *m, struct bytes name, const struct value *value, struct buf *out)
 {
 	int64_t days, year;
-	unsigned month;
+	unsigned month, day;
 
 	if (value->type != TYPE_DATE) {
 		doc_put_null(out, name);
 		return;
 	}
-	days = floor_div(load_i64(value->bytes.at), DAY_MS);
-	civil_from_days(days, &year, &month);
+	days = civil_floor_div(load_i64(value->bytes.at), DAY_MS);
+	civil_date(days, &year, &month, &day);
 	if (m->unit == UNIT_YEAR)
-		days = days_from_civil(year, 1, 1);
+		days = civil_days(year, 1, 1);
 	else if (m->unit == UNIT_MONTH)
-		days = days_from_civil(year, month, 1);
+		days = civil_days(year, month, 1);
 	/* The first representable year begins before the first representable date. */
 	if (days < INT64_MIN / DAY_MS)
 		doc_put_null(out, name);

@@ -53,8 +53,8 @@ static bool put_cursor(struct replying *r, const struct element *e)
 	struct element field;
 
 	while (doc_next(&it, &field)) {
-		bool batch = element_named(&field, "firstBatch") ||
-			     element_named(&field, "nextBatch");
+		bool batch =
+			element_named(&field, "firstBatch") || element_named(&field, "nextBatch");
 
 		if (batch && field.type == TYPE_ARRAY) {
 			if (!put_listing(r, &field))
@@ -69,8 +69,7 @@ static bool put_cursor(struct replying *r, const struct element *e)
 		}
 	}
 	doc_end(r->out, begun);
-	return !it.failed ||
-	       fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a cursor document is torn");
+	return !it.failed || fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a cursor document is torn");
 }
 
 static bool put_value(struct replying *r, const struct element *e)
@@ -135,7 +134,7 @@ static void put_concern_error(struct replying *r, const struct element *e)
 {
 	size_t begun = doc_put_document(r->out, e->name);
 
-	r->disclosure->state_error |= is_state_code(error_code(e->value));
+	r->disclosure->state_error |= transform_is_state_code(error_code(e->value));
 	put_error_fields(r->x, e->value, r->out);
 	doc_end(r->out, begun);
 }
@@ -143,11 +142,12 @@ static void put_concern_error(struct replying *r, const struct element *e)
 /* Fields of answers that hold no documents; what is not known is left out. */
 static bool is_plain(const struct element *e)
 {
-	static const char *const names[] = {"ok", "n", "nModified", "nRemoved", "nInserted", "upserted",
-		"lastErrorObject", "electionId", "opTime", "operationTime", "$clusterTime",
-		"numIndexesBefore", "numIndexesAfter", "createdCollectionAutomatically", "commitQuorum",
-		"note", "nIndexesWas", "dropped", "retriedStmtId", "retriedStmtIds", "errorLabels",
-		"expireAfterSeconds_old", "hidden_old", "hidden_new"};
+	static const char *const names[] = {"ok", "n", "nModified", "nRemoved", "nInserted",
+		"upserted", "lastErrorObject", "electionId", "opTime", "operationTime",
+		"$clusterTime", "numIndexesBefore", "numIndexesAfter",
+		"createdCollectionAutomatically", "commitQuorum", "note", "nIndexesWas", "dropped",
+		"retriedStmtId", "retriedStmtIds", "errorLabels", "expireAfterSeconds_old",
+		"hidden_old", "hidden_new"};
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (element_named(e, names[i]))
@@ -168,8 +168,7 @@ static bool put_field(struct replying *r, const struct element *e)
 		return put_values(r, e);
 	if (element_named(e, "databases") && rules->form == REPLY_DATABASES &&
 		e->type == TYPE_ARRAY)
-		return put_databases(
-			r->t, r->x, e->value, e->name, r->out, &r->disclosure->docs);
+		return put_databases(r->t, r->x, e->value, e->name, r->out, &r->disclosure->docs);
 	if (element_named(e, "writeErrors") && e->type == TYPE_ARRAY)
 		return put_errors(r, e);
 	if (element_named(e, "writeConcernError") && e->type == TYPE_DOCUMENT) {
@@ -201,7 +200,8 @@ static void put_labels(struct replying *r, struct bytes reply)
 		struct doc_iter it = doc_iter_of(e.value);
 
 		while (doc_next(&it, &label)) {
-			for (size_t i = 0; label.type == TYPE_STRING && i < COUNT_OF(label_names); i++)
+			for (size_t i = 0; label.type == TYPE_STRING && i < COUNT_OF(label_names);
+				i++)
 				if (bytes_equal_str(element_string(&label), label_names[i]))
 					labels &= ~(1u << i);
 			doc_put_value(r->out, label.type, doc_index_name(n++, index), label.value);
@@ -209,7 +209,8 @@ static void put_labels(struct replying *r, struct bytes reply)
 	}
 	for (size_t i = 0; i < COUNT_OF(label_names); i++)
 		if (labels & 1u << i)
-			doc_put_string(r->out, doc_index_name(n++, index), bytes_str(label_names[i]));
+			doc_put_string(
+				r->out, doc_index_name(n++, index), bytes_str(label_names[i]));
 	doc_end(r->out, begun);
 }
 
@@ -220,7 +221,7 @@ static bool put_error(struct replying *r, struct bytes reply)
 	struct element e;
 
 	r->disclosure->code = error_code(reply);
-	r->disclosure->state_error = is_state_code(r->disclosure->code);
+	r->disclosure->state_error = transform_is_state_code(r->disclosure->code);
 	if (r->disclosure->state_error)
 		r->disclosure->code = 6;
 	if (!r->x->labels) {
@@ -240,8 +241,8 @@ static bool put_error(struct replying *r, struct bytes reply)
 	return true;
 }
 
-bool transform_reply(struct transform *t, const struct reply_context *context,
-	struct bytes reply, struct buf *out, struct disclosure *disclosure, struct fault *why)
+bool transform_reply(struct transform *t, const struct reply_context *context, struct bytes reply,
+	struct buf *out, struct disclosure *disclosure, struct fault *why)
 {
 	struct replying r = {
 		.t = t, .x = context, .disclosure = disclosure, .out = out, .why = why};

@@ -75,7 +75,8 @@ static bool put_sealed_list(
 	struct element item;
 
 	while (doc_next(&it, &item))
-		if (!put_sealed(x->t, edit->field, item.name, item.type, item.value, x->out, x->why))
+		if (!put_sealed(
+			    x->t, edit->field, item.name, item.type, item.value, x->out, x->why))
 			return false;
 	doc_end(x->out, begun);
 	return true;
@@ -104,8 +105,7 @@ static bool put_element_edited(struct editing *x, const struct element *e, struc
 	if (edit)
 		name = edit->put;
 	if ((edit = edit_of(x, at, EDIT_SEAL)))
-		return put_sealed(
-			x->t, edit->field, name, e->type, e->value, x->out, x->why);
+		return put_sealed(x->t, edit->field, name, e->type, e->value, x->out, x->why);
 	if ((edit = edit_of(x, at, EDIT_SEAL_IN)))
 		return put_sealed_list(x, edit, e, name);
 	if ((edit = edit_of(x, at, EDIT_WRAP)))
@@ -114,8 +114,8 @@ static bool put_element_edited(struct editing *x, const struct element *e, struc
 		return put_stored_value(x->t, edit->node, e, name, x->out, x->why);
 	if ((edit = edit_of(x, at, EDIT_REPLACE)) && edit->collection) {
 		doc_put_value(x->out, e->type, name, bytes_of("", 0));
-		return put_stored(x->t, edit->collection, e->value, false, x->now_s, x->out,
-			x->why);
+		return put_stored(
+			x->t, edit->collection, e->value, false, x->now_s, x->out, x->why);
 	}
 	return put_edited_value(x, e, name);
 }
@@ -185,8 +185,7 @@ static bool put_at_end(struct editing *x, struct bytes doc, bool array, size_t *
 	return true;
 }
 
-static bool put_in_document(
-	struct editing *x, const struct element *e, bool array, size_t *index)
+static bool put_in_document(struct editing *x, const struct element *e, bool array, size_t *index)
 {
 	const struct edit *before = edit_of(x, e->whole.at, EDIT_BEFORE);
 	const struct edit *put = edit_of(x, e->whole.at, EDIT_PUT);
@@ -303,7 +302,8 @@ static bool put_sequences(struct editing *x)
 		buf_put_u32(x->out, 0);
 		buf_put(x->out, seq->name);
 		buf_put_u8(x->out, 0);
-		if (!(stores_documents(x, seq->name) ? put_inserted : put_edited_docs)(x, seq->docs))
+		if (!(stores_documents(x, seq->name) ? put_inserted : put_edited_docs)(
+			    x, seq->docs))
 			return false;
 		if (!x->out->failed)
 			buf_patch_u32(x->out, length, (uint32_t)(x->out->len - length));

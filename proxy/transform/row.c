@@ -59,8 +59,7 @@ static bool put_tree(struct fetching *f, const struct element *e)
 {
 	struct doc_iter it = doc_iter_of(e->value);
 	struct bytes name = f->name;
-	size_t begun =
-		(e->type == TYPE_ARRAY ? doc_put_array : doc_put_document)(f->out, name);
+	size_t begun = (e->type == TYPE_ARRAY ? doc_put_array : doc_put_document)(f->out, name);
 	struct element child;
 
 	while (doc_next(&it, &child)) {

@@ -34,8 +34,8 @@ static bool put_fields(struct storing *s, const struct view_node *node, struct b
 /* The elements of an array stand where the array does. */
 static bool put_items(struct storing *s, const struct view_node *node, struct bytes array);
 
-static bool put_value(struct storing *s, const struct view_node *node, const struct element *e,
-	struct bytes name)
+static bool put_value(
+	struct storing *s, const struct view_node *node, const struct element *e, struct bytes name)
 {
 	size_t begun;
 
@@ -133,7 +133,7 @@ bool put_stored(struct transform *t, const struct collection *c, struct bytes do
 	if (c->accountable && subject_of(t, TOKEN_AUDIT_SUBJECT, c, s.parts, &subject))
 		note_subject(t, &subject);
 	if (out->failed || out->len - begun > DOC_MAX_LEN)
-		return fault_set(why, FAULT_DOCUMENT_TOO_LARGE, "a document of %zu bytes",
-			out->len - begun);
+		return fault_set(
+			why, FAULT_DOCUMENT_TOO_LARGE, "a document of %zu bytes", out->len - begun);
 	return true;
 }

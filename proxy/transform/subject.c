@@ -14,8 +14,7 @@ static bool is_whole(double d, int64_t *value)
 }
 
 /* One BSON element: type, path, value; whole numbers are one type, texts one spelling. */
-static void put_part(
-	struct buf *out, struct bytes path, const struct value *value, bool normalized)
+static void put_part(struct buf *out, struct bytes path, const struct value *value, bool normalized)
 {
 	struct element e = {.type = value->type, .value = value->bytes};
 	int64_t whole;

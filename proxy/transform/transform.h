@@ -12,9 +12,10 @@
 struct transform;
 
 /* Holds references to policy and keyring. */
-struct transform *transform_new(
-	struct policy *p, struct keyring *k, const struct master *m);
+struct transform *transform_new(struct policy *p, struct keyring *k, const struct master *m);
 void transform_free(struct transform *t);
+const struct policy *transform_policy(const struct transform *t);
+const struct keyring *transform_keyring(const struct transform *t);
 
 /* Refuses a request that holds ciphertext under one of our keys: it would come back
  * opened.  Other Binary 6 is somebody else's and passes. */
@@ -40,24 +41,26 @@ struct disclosure {
 	class_set plaintext, masked, ciphertext; /* of the classes that left, and how */
 	const struct subject_token *subjects;    /* may repeat */
 	size_t nsubjects;
-	int64_t docs; /* documents, or values of distinct, or n; -1: none */
-	int32_t code; /* of the answer; 0: ok */
+	int64_t docs;     /* documents, or values of distinct, or n; -1: none */
+	int32_t code;     /* of the answer; 0: ok */
 	bool state_error; /* the upstream said that it is no longer what it was */
 };
 
 struct reply_context {
 	const struct reply_rules *rules;
-	struct bytes ns;      /* as the client names it, for cursor.ns */
-	int64_t cursor_id;    /* ours; 0: none, or exhausted */
+	struct bytes ns;           /* as the client names it, for cursor.ns */
+	int64_t cursor_id;         /* ours; 0: none, or exhausted */
 	const struct facts *facts; /* for listings */
 	struct bytes db, filter;   /* likewise; the filter is the client's, or empty */
-	unsigned labels;      /* to be added to an error */
+	unsigned labels;           /* to be added to an error */
 };
 /* Appends the fields of the client's reply, from the upstream's.  False: the reply breaks
  * the protocol, or a value does not open; nothing of `out` may be used. */
-bool transform_reply(struct transform *t, const struct reply_context *context,
-	struct bytes reply, struct buf *out, struct disclosure *disclosure,
-	struct fault *why) MUST_CHECK;
+bool transform_reply(struct transform *t, const struct reply_context *context, struct bytes reply,
+	struct buf *out, struct disclosure *disclosure, struct fault *why) MUST_CHECK;
+
+/* Whether an error's code speaks of the upstream's own state (91, 189, 10107, …). */
+bool transform_is_state_code(int32_t code);
 
 /* The secure view of one document, for `policy test`. */
 bool transform_show(struct transform *t, const struct reply_rules *rules, struct bytes doc,

@@ -125,8 +125,8 @@ static bool put_sealed_value(struct walk *w, const struct spot *spot, int key,
 		v = stricter(v, verdict_of_key(w, key));
 	if (v.clearance == CLEAR_PLAINTEXT || v.clearance == CLEAR_MASK) {
 		if (open_content(w, content, &value) != OPENED)
-			return fault_set(w->why, FAULT_DAMAGED,
-				"a sealed value in a reply does not open");
+			return fault_set(
+				w->why, FAULT_DAMAGED, "a sealed value in a reply does not open");
 	}
 	put_by_verdict(w, &v, e->name, &value, out);
 	return true;
@@ -145,8 +145,8 @@ static bool keep_part(struct walk *w, const struct view_node *node, const struct
 			return false;
 		/* The cipher lends what it opened only until its next value. */
 		buf_put(&w->opened, value.bytes);
-		w->parts[node->part] = (struct value){.type = value.type,
-			.bytes = bytes_of(NULL, before)};
+		w->parts[node->part] =
+			(struct value){.type = value.type, .bytes = bytes_of(NULL, before)};
 		w->sealed_parts |= 1u << node->part;
 		w->sealed_len[node->part] = value.bytes.len;
 		return true;
@@ -171,12 +171,12 @@ static const struct view_node *next_child(
 	return NULL;
 }
 
-static bool put_value(struct walk *w, const struct spot *spot, const struct element *e,
-	struct buf *out);
+static bool put_value(
+	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out);
 
 /* `e` is a document or an array; elements of an array stand where the array does. */
-static bool put_inner(struct walk *w, const struct spot *spot, const struct element *e,
-	struct buf *out)
+static bool put_inner(
+	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out)
 {
 	const struct view_node *node = spot->node;
 	bool array = e->type == TYPE_ARRAY;
@@ -221,8 +221,8 @@ static bool hides_all(const struct spot *spot)
 	       !(spot->at && (spot->node->nchildren || spot->node->any_part));
 }
 
-static bool put_value(struct walk *w, const struct spot *spot, const struct element *e,
-	struct buf *out)
+static bool put_value(
+	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out)
 {
 	const struct view_node *node = spot->node;
 	struct verdict v = {node->clearance, node->mask, node->class};

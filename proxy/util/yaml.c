@@ -293,7 +293,7 @@ const struct yaml_node *yaml_parse(
 	struct yaml_node *root = arena_alloc(arena, sizeof(*root));
 	size_t before = complaints->count;
 
-	l.file = arena_text(arena, bytes_str(file));
+	l.file = file;
 	root->at = (struct place){.file = l.file, .line = 1, .column = 1};
 	if (memchr(text.at ? (const void *)text.at : "", 0, text.len) || !utf8_valid(text)) {
 		complain(complaints, root->at, "save the file as UTF-8", "the file is not text");

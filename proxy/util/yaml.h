@@ -26,8 +26,8 @@ struct yaml_node {
 	size_t count;
 };
 
-/* Parses `text`.  The tree, `file` copied, lives in `arena`.  NULL and complaints when
- * something is wrong; an empty file is a YAML_NULL node. */
+/* Parses `text`.  The tree lives in `arena`; `file` is borrowed for as long as any place of
+ * it.  NULL and complaints when something is wrong; an empty file is a YAML_NULL node. */
 const struct yaml_node *yaml_parse(
 	struct arena *arena, const char *file, struct bytes text, struct complaints *complaints);
 /* The same from a file of at most YAML_FILE_MAX bytes. */

@@ -1,0 +1,281 @@
+#include "session/inside.h"
+
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/memory.h"
+
+#define KEEP_BUFFER (64u * 1024)
+
+struct exchange *exchange_new(struct session *s)
+{
+	struct worker *w = s->worker;
+	struct exchange *x = w->spare;
+	struct arena arena;
+	struct buf sent, reply;
+
+	if (!x) {
+		x = memory_new(sizeof(*x));
+		arena_init(&x->arena);
+		buf_init(&x->sent, FRAME_MESSAGE_MAX + DOC_SLACK_LEN);
+		buf_init(&x->reply, FRAME_MESSAGE_MAX + DOC_SLACK_LEN);
+	} else {
+		w->spare = x->next_spare;
+	}
+	arena = x->arena;
+	sent = x->sent;
+	reply = x->reply;
+	*x = (struct exchange){
+		.session = s, .worker = w, .arena = arena, .sent = sent, .reply = reply};
+	x->began_us = net_loop_now_us(w->loop);
+	w->in_flight++;
+	set_gauge(w, METRIC_IN_FLIGHT, w->in_flight);
+	return x;
+}
+
+void exchange_free(struct exchange *x)
+{
+	struct worker *w = x->worker;
+	struct session *s = x->session;
+
+	if (x->rules)
+		reply_rules_unref(x->rules);
+	if (x->has_cursor)
+		cursors_give_back(w->server->cursors, x->cursor.id, net_loop_now_us(w->loop));
+	if (x->delay)
+		net_timer_free(x->delay);
+	snapshot_unref(x->snapshot);
+	budget_give_back(w->server->budget, x->granted);
+	note_latency(w, net_loop_now_us(w->loop) - x->began_us);
+	arena_reset(&x->arena);
+	buf_shrink(&x->sent, KEEP_BUFFER);
+	buf_shrink(&x->reply, KEEP_BUFFER);
+	x->next_spare = w->spare;
+	w->spare = x;
+	w->in_flight--;
+	set_gauge(w, METRIC_IN_FLIGHT, w->in_flight);
+	if (s) {
+		s->exchange = NULL;
+		if (x->closes)
+			session_close(s, "the answer ends the connection");
+		else
+			session_go_on(s);
+	}
+	worker_stop_if_empty(w);
+}
+
+void exchange_orphan(struct exchange *x)
+{
+	x->session = NULL;
+	if (x->delay) {
+		exchange_free(x);
+		return;
+	}
+	/* Reads that were not answered need not be; writes go on for their outcome. */
+	if (!x->call || x->plan.writes)
+		return;
+	upstream_call_drop(x->call);
+	x->call = NULL;
+	if (x->has_cursor) {
+		kill_upstream_cursor(x->worker, &x->cursor);
+		cursors_forget(x->worker->server->cursors, x->cursor.id);
+		x->has_cursor = false;
+	}
+	exchange_free(x);
+}
+
+struct reply exchange_begin_reply(struct exchange *x)
+{
+	buf_clear(&x->reply);
+	return reply_begin(&x->reply, &x->command);
+}
+
+void exchange_send_reply(struct exchange *x)
+{
+	struct session *s = x->session;
+
+	if (s && !x->unacknowledged) {
+		count(x->worker, METRIC_BYTES_OUT, x->reply.len);
+		net_conn_write(s->conn, buf_bytes(&x->reply), false);
+	}
+	exchange_free(x);
+}
+
+/* The record is durable, or it is not and nothing but that may be said. */
+static void on_recorded(void *context, bool durable)
+{
+	struct exchange *x = context;
+	struct fault why;
+
+	if (!durable) {
+		struct reply r = exchange_begin_reply(x);
+
+		fault_set(&why, FAULT_AUDIT_STOPPED, "a record was not written");
+		reply_put_fault(&r, &why, 0);
+		reply_end(&r);
+	}
+	exchange_send_reply(x);
+}
+
+void exchange_refuse(struct exchange *x, const struct fault *why, unsigned labels)
+{
+	struct reply r;
+
+	log_debug(
+		"session", "refused: %s %s %s", fault_code_name(why->code), why->what, why->detail);
+	count(x->worker, METRIC_REFUSED, 1);
+	r = exchange_begin_reply(x);
+	reply_put_fault(&r, why, labels);
+	reply_end(&r);
+	x->refused = true;
+	x->closes |= !fault_keeps_session(why->code);
+	x->code = fault_server_code(why->code);
+	prepare_record(x);
+	x->record.decision = AUDIT_REFUSE;
+	x->record.has_code = true;
+	x->record.code = x->code;
+	submit_record(x, AUDIT_REFUSAL, on_recorded);
+}
+
+/* After an intent has been recorded, its outcome is, whatever the answer. */
+void exchange_answer(struct exchange *x)
+{
+	bool recorded =
+		x->plan.row && (x->plan.row->how == HOW_READ || x->plan.row->how == HOW_WRITE);
+
+	if (!recorded) {
+		exchange_send_reply(x);
+		return;
+	}
+	submit_record(x, x->plan.writes ? AUDIT_OUTCOME : AUDIT_ACCESS, on_recorded);
+}
+
+static bool read_facts(struct exchange *x, struct fault *why)
+{
+	struct session *s = x->session;
+
+	x->snapshot = snapshot_ref(x->worker->snapshot);
+	x->facts.vault = bytes_str(x->worker->server->config.vault);
+	x->facts.now_us = clock_realtime_us();
+	memcpy(x->facts.address, s->address, sizeof(s->address));
+	if (!s->logged_in)
+		return true;
+	x->facts.method = s->identity.method;
+	/* Today's roles and attributes. */
+	x->facts.user = users_find(x->snapshot->users, s->identity.user->name);
+	if (x->facts.user)
+		return true;
+	x->closes = true;
+	return fault_name(why, FAULT_LOGIN_REQUIRED, x->command.name);
+}
+
+static void draw_request_id(struct exchange *x)
+{
+	uint8_t id[AUDIT_REQUEST_LEN / 2];
+
+	worker_random(x->worker, id, sizeof(id));
+	sodium_bin2hex(x->request, sizeof(x->request), id, sizeof(id));
+}
+
+/* Why a command may not even be looked at. */
+static bool may_run(struct exchange *x, const struct command_row *row, struct fault *why)
+{
+	struct session *s = x->session;
+
+	if (atomic_load(&x->worker->server->draining)) {
+		x->closes = true;
+		return fault_set(why, FAULT_SHUTDOWN, "draining");
+	}
+	if (!s->logged_in && (!row || row->how != HOW_LOCAL))
+		return fault_name(why, FAULT_LOGIN_REQUIRED, x->command.name);
+	return true;
+}
+
+static bool is_answered_here(const struct command_row *row)
+{
+	return row && (row->how == HOW_LOCAL || row->how == HOW_OWN);
+}
+
+/* What a driver asks before it has logged in, and after: these never go upstream. */
+static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
+{
+	if (audit_is_stopped(x->worker->server->parts.audit))
+		return fault_set(why, FAULT_AUDIT_STOPPED, "access is stopped");
+	if (!transform_check_literals(x->snapshot->keyring, &x->command, why))
+		return false;
+	if (!policy_decide(x->snapshot->policy, &x->facts, &x->command, &x->arena, &x->plan, why))
+		return false;
+	if (!read_logical_session(x, why) || !check_concerns(x, why))
+		return false;
+	if (x->plan.row->id == COMMAND_GET_MORE && !open_get_more(x, why))
+		return false;
+	return place_transaction(x, why, labels);
+}
+
+static void carry_out(struct exchange *x)
+{
+	enum command_id id = x->plan.row->id;
+
+	if (id == COMMAND_KILL_CURSORS)
+		kill_cursors(x);
+	else if (id == COMMAND_END_SESSIONS || id == COMMAND_REFRESH_SESSIONS ||
+		 id == COMMAND_KILL_SESSIONS)
+		end_sessions(x);
+	else
+		forward(x);
+}
+
+static void run_command(struct exchange *x)
+{
+	const struct command_row *row = command_look_up(x->command.name);
+	struct fault why = {.code = FAULT_NONE};
+	unsigned labels = 0;
+
+	x->unacknowledged = command_is_unacknowledged(&x->command);
+	draw_request_id(x);
+	x->plan.row = row;
+	if (!may_run(x, row, &why) || !read_facts(x, &why)) {
+		exchange_refuse(x, &why, 0);
+		return;
+	}
+	if (is_answered_here(row)) {
+		answer_locally(x);
+		return;
+	}
+	if (!decide(x, &why, &labels)) {
+		exchange_refuse(x, &why, labels);
+		return;
+	}
+	prepare_record(x);
+	carry_out(x);
+}
+
+void exchange_run(struct exchange *x, struct bytes message)
+{
+	struct fault why = {.code = FAULT_NONE};
+
+	count(x->worker, METRIC_COMMANDS, 1);
+	(void)worker_snapshot(x->worker);
+	if (command_parse(&x->command, message, &why)) {
+		run_command(x);
+		return;
+	}
+	count(x->worker, METRIC_MALFORMED, 1);
+	log_info("session", "connection %llu of %s: %s", (unsigned long long)x->session->id,
+		x->session->client, why.detail);
+	draw_request_id(x);
+	if (!x->session->logged_in || !read_facts(x, &why)) {
+		/* Nobody in particular: answered, counted, and in the log. */
+		struct reply r = exchange_begin_reply(x);
+
+		reply_put_fault(&r, &why, 0);
+		reply_end(&r);
+		x->closes |= !fault_keeps_session(why.code);
+		exchange_send_reply(x);
+		return;
+	}
+	exchange_refuse(x, &why, 0);
+}

@@ -1,0 +1,126 @@
+#include "session/inside.h"
+
+#include "util/json.h"
+
+static void put_who(struct session *s, struct audit_record *r)
+{
+	r->conn = s->id;
+	r->client = bytes_str(s->client);
+	r->tls = bytes_str(net_conn_tls_text(s->conn));
+	r->app = bytes_str(s->app);
+	r->driver = bytes_str(s->driver);
+}
+
+/* All that the record will say of who and what, in memory that outlives the message. */
+void prepare_record(struct exchange *x)
+{
+	struct audit_record *r = &x->record;
+	struct arena *a = &x->arena;
+	struct audit_record who = {0};
+
+	if (x->prepared || !x->session)
+		return;
+	x->prepared = true;
+	put_who(x->session, &who);
+	*r = who;
+	r->client = arena_copy(a, who.client);
+	r->tls = arena_copy(a, who.tls);
+	r->app = arena_copy(a, who.app);
+	r->driver = arena_copy(a, who.driver);
+	if (x->facts.user) {
+		r->user = x->facts.user->name;
+		r->roles = x->facts.user->roles;
+		r->nroles = x->facts.user->nroles;
+	}
+	r->request = bytes_of(x->request, AUDIT_REQUEST_LEN);
+	r->cursor_of =
+		x->has_cursor ? arena_copy(a, bytes_str(x->cursor.request)) : bytes_of("", 0);
+	r->purpose = arena_copy(a, x->plan.purpose);
+	r->ns = arena_copy(a, x->plan.ns);
+	r->command = bytes_str(x->plan.row ? x->plan.row->name : "?");
+	r->decision = AUDIT_ALLOW;
+	r->rule = x->plan.rule;
+	r->reason_len = x->plan.reason_len;
+	if (x->snapshot) {
+		r->policy = bytes_str(x->snapshot->policy->hash);
+		r->shape = shape_of(a, x->snapshot->policy, &x->plan, &x->command);
+	}
+}
+
+static void put_classes(struct buf *out, const struct policy *p, class_set set, const char *how)
+{
+	for (size_t i = 0; i < p->nclasses; i++) {
+		if (!(set & (class_set)1 << i))
+			continue;
+		if (out->len > 1)
+			buf_put_u8(out, ',');
+		json_put_string(out, p->classes[i]);
+		buf_put_format(out, ":\"%s\"", how);
+	}
+}
+
+/* {"identity":"plaintext","billing":"mask"}; the widest of what one reply let out. */
+static struct bytes disclosed_text(
+	struct arena *arena, const struct policy *p, const struct disclosure *d)
+{
+	struct bytes text;
+	struct buf out;
+
+	if (!(d->plaintext | d->masked | d->ciphertext))
+		return bytes_of("", 0);
+	buf_init(&out, 16 * 1024);
+	buf_put_u8(&out, '{');
+	put_classes(&out, p, d->plaintext, "plaintext");
+	put_classes(&out, p, d->masked & ~d->plaintext, "mask");
+	put_classes(&out, p, d->ciphertext & ~d->plaintext & ~d->masked, "ciphertext");
+	buf_put_u8(&out, '}');
+	text = arena_copy(arena, buf_bytes(&out));
+	buf_fini(&out);
+	return text;
+}
+
+/* What became of it: who was told of whom, how much, how long, with which code. */
+void record_result(struct exchange *x, const struct disclosure *d)
+{
+	struct audit_record *r = &x->record;
+	const struct policy *p = x->rules ? x->rules->policy : x->snapshot->policy;
+
+	x->code = d->code;
+	r->way = bytes_str("native");
+	r->disclosed = disclosed_text(&x->arena, p, d);
+	/* An insert's subjects are those that it wrote; a reply's those that it showed. */
+	r->subjects = d->nsubjects ? d->subjects : x->written;
+	r->nsubjects = d->nsubjects ? d->nsubjects : x->nwritten;
+	r->searched = x->searched;
+	r->nsearched = x->nsearched;
+	r->has_result = true;
+	r->docs = d->docs;
+	r->bytes = x->reply.len;
+	r->ms = (double)(net_loop_now_us(x->worker->loop) - x->began_us) / 1000;
+	r->has_code = true;
+	r->code = d->code;
+	r->unacknowledged = x->unacknowledged;
+}
+
+void submit_record(struct exchange *x, enum audit_event event, audit_done_fn *done)
+{
+	x->record.event = event;
+	audit_submit(x->worker->ring, &x->record, done, x);
+}
+
+void record_login(struct session *s, enum audit_event event, struct bytes user, int32_t code,
+	audit_done_fn *done, void *context)
+{
+	struct audit_record r = {0};
+
+	put_who(s, &r);
+	r.event = event;
+	r.user = user;
+	if (s->logged_in) {
+		r.roles = s->identity.user->roles;
+		r.nroles = s->identity.user->nroles;
+	}
+	r.has_code = event == AUDIT_LOGIN_FAILED;
+	r.code = code;
+	audit_submit(s->worker->ring, &r, done, context);
+}

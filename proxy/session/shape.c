@@ -1,0 +1,282 @@
+#include "session/inside.h"
+
+#include "query/operators.h"
+#include "query/path.h"
+#include "util/json.h"
+
+/* A command's shape: the names that MongoDB and the policy know, and types in place of
+ * values.  Names of anybody's own choosing are counted, not written. */
+
+#define SHAPE_MAX  16384u
+#define LONG_SHAPE "{\"?\":\"long\"}"
+
+struct shaping {
+	const struct collection *collection;
+	const struct virtual_view *view;
+	const struct command_row *row;
+	struct buf out;
+};
+
+static const char *type_text(uint8_t type)
+{
+	switch ((enum element_type)type) {
+	case TYPE_DOUBLE:
+		return "\"?double\"";
+	case TYPE_STRING:
+		return "\"?string\"";
+	case TYPE_BINARY:
+		return "\"?binData\"";
+	case TYPE_OBJECT_ID:
+		return "\"?objectId\"";
+	case TYPE_BOOL:
+		return "\"?bool\"";
+	case TYPE_DATE:
+		return "\"?date\"";
+	case TYPE_NULL:
+		return "\"?null\"";
+	case TYPE_REGEX:
+		return "\"?regex\"";
+	case TYPE_INT32:
+		return "\"?int\"";
+	case TYPE_TIMESTAMP:
+		return "\"?timestamp\"";
+	case TYPE_INT64:
+		return "\"?long\"";
+	case TYPE_DECIMAL128:
+		return "\"?decimal\"";
+	case TYPE_MIN_KEY:
+		return "\"?minKey\"";
+	case TYPE_MAX_KEY:
+		return "\"?maxKey\"";
+	case TYPE_DOCUMENT:
+	case TYPE_ARRAY:
+	case TYPE_UNDEFINED:
+	case TYPE_DB_POINTER:
+	case TYPE_CODE:
+	case TYPE_SYMBOL:
+	case TYPE_CODE_WITH_SCOPE:
+		break;
+	}
+	return "\"?other\"";
+}
+
+/* A path of the policy, or on the way to one. */
+static bool is_declared(const struct shaping *s, struct bytes path)
+{
+	const struct collection *c = s->collection;
+
+	if (bytes_equal_str(path, "_id"))
+		return true;
+	for (size_t i = 0; s->view && i < s->view->nfields; i++)
+		if (bytes_equal(s->view->fields[i].name, path))
+			return true;
+	for (size_t i = 0; !s->view && c && i < c->nfields; i++) {
+		enum path_relation r = path_relation(path, c->fields[i].path);
+
+		if (r == PATH_SAME || r == PATH_ABOVE)
+			return true;
+	}
+	return false;
+}
+
+/* Keys of a query's parts that MongoDB knows beside its operators. */
+static bool is_part(struct bytes name)
+{
+	static const char *const parts[] = {"q", "u", "c", "limit", "multi", "upsert", "collation",
+		"arrayFilters", "hint", "sort", "key", "name", "unique", "sparse", "locale",
+		"strength", "path", "bsonType", "required", "properties", "level", "w", "j",
+		"wtimeout", "mode", "batchSize"};
+
+	for (size_t i = 0; i < COUNT_OF(parts); i++)
+		if (bytes_equal_str(name, parts[i]))
+			return true;
+	return false;
+}
+
+static void put_value(struct shaping *s, const struct element *e, struct bytes above);
+
+static bool is_named(const struct shaping *s, struct bytes name, struct bytes path)
+{
+	if (name.len && name.at[0] == '$')
+		return operator_is_known(name);
+	return is_declared(s, path) || is_part(name);
+}
+
+static struct bytes join(uint8_t out[512], struct bytes above, struct bytes name)
+{
+	if (!above.len || above.len + 1 + name.len > 512)
+		return name;
+	memcpy(out, above.at, above.len);
+	out[above.len] = '.';
+	memcpy(out + above.len + 1, name.at, name.len);
+	return bytes_of(out, above.len + 1 + name.len);
+}
+
+static void put_document(struct shaping *s, struct bytes doc, struct bytes above)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	size_t others = 0, n = 0;
+	struct element e;
+
+	buf_put_u8(&s->out, '{');
+	while (doc_next(&it, &e)) {
+		uint8_t joined[512];
+		struct bytes path = join(joined, above, e.name);
+
+		if (!is_named(s, e.name, path)) {
+			others++;
+			continue;
+		}
+		if (n++)
+			buf_put_u8(&s->out, ',');
+		json_put_string(&s->out, e.name);
+		buf_put_u8(&s->out, ':');
+		put_value(s, &e, e.name.at[0] == '$' || !is_declared(s, path) ? above : path);
+	}
+	if (others)
+		buf_put_format(&s->out, "%s\"?\":%zu", n ? "," : "", others);
+	buf_put_u8(&s->out, '}');
+}
+
+/* Where a shape that was just written begins; taken back if it stands there already. */
+static bool stands_already(const struct buf *out, const size_t *begins, size_t n, size_t begin)
+{
+	struct bytes fresh = bytes_of(out->at + begin, out->len - begin);
+
+	for (size_t i = 0; i < n; i++)
+		if (begins[i] + fresh.len <= begin &&
+			memcmp(out->at + begins[i], fresh.at, fresh.len) == 0)
+			return true;
+	return false;
+}
+
+#define DISTINCT_MAX 64u
+
+static void put_list_begin(struct shaping *s, size_t *n, size_t *begin)
+{
+	if (*n)
+		buf_put_u8(&s->out, ',');
+	*begin = s->out.len;
+}
+
+static void end_item(struct shaping *s, size_t begins[DISTINCT_MAX], size_t *n, size_t begin)
+{
+	if (s->out.failed)
+		return;
+	if (*n == DISTINCT_MAX || stands_already(&s->out, begins, *n, begin))
+		s->out.len = *n ? begin - 1 : begin;
+	else
+		begins[(*n)++] = begin;
+}
+
+/* Arrays as their distinct shapes. */
+static void put_array(struct shaping *s, struct bytes array, struct bytes above)
+{
+	struct doc_iter it = doc_iter_of(array);
+	size_t begins[DISTINCT_MAX], n = 0, begin;
+	struct element e;
+
+	buf_put_u8(&s->out, '[');
+	while (!s->out.failed && doc_next(&it, &e)) {
+		put_list_begin(s, &n, &begin);
+		put_value(s, &e, above);
+		end_item(s, begins, &n, begin);
+	}
+	buf_put_u8(&s->out, ']');
+}
+
+static void put_value(struct shaping *s, const struct element *e, struct bytes above)
+{
+	if (e->type == TYPE_DOCUMENT)
+		put_document(s, e->value, above);
+	else if (e->type == TYPE_ARRAY)
+		put_array(s, e->value, above);
+	else
+		buf_put_str(&s->out, type_text(e->type));
+}
+
+static void put_sequence(struct shaping *s, const struct wire_seq *seq)
+{
+	size_t begins[DISTINCT_MAX], n = 0, begin;
+	struct bytes docs = seq->docs;
+
+	buf_put_u8(&s->out, ',');
+	json_put_string(&s->out, seq->name);
+	buf_put_str(&s->out, ":[");
+	while (docs.len && !s->out.failed) {
+		struct bytes doc = doc_at_front(docs);
+
+		put_list_begin(s, &n, &begin);
+		put_document(s, doc, bytes_of("", 0));
+		end_item(s, begins, &n, begin);
+		docs = bytes_from(docs, doc.len);
+	}
+	buf_put_u8(&s->out, ']');
+}
+
+/* What every command carries says nothing about it. */
+static bool is_frame_field(struct bytes name)
+{
+	static const char *const names[] = {"$db", "lsid", "$clusterTime", "comment", "txnNumber",
+		"apiVersion", "apiStrict", "apiDeprecationErrors"};
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (bytes_equal_str(name, names[i]))
+			return true;
+	return false;
+}
+
+static void put_fields(struct shaping *s, const struct command *c)
+{
+	size_t others = 0;
+
+	for (size_t i = 1; i < c->nfields; i++) {
+		const struct element *e = &c->fields[i];
+
+		if (is_frame_field(e->name))
+			continue;
+		if (!command_field_is_known(s->row, e->name)) {
+			others++;
+			continue;
+		}
+		buf_put_u8(&s->out, ',');
+		json_put_string(&s->out, e->name);
+		buf_put_u8(&s->out, ':');
+		put_value(s, e, bytes_of("", 0));
+	}
+	for (size_t i = 0; i < c->nseq; i++)
+		if (command_field_is_known(s->row, c->seq[i].name))
+			put_sequence(s, &c->seq[i]);
+		else
+			others++;
+	if (others)
+		buf_put_format(&s->out, ",\"?\":%zu", others);
+}
+
+struct bytes shape_of(struct arena *arena, const struct policy *p, const struct plan *plan,
+	const struct command *c)
+{
+	struct shaping s = {
+		.collection = policy_collection(p, plan->ns),
+		.view = policy_view(p, plan->ns),
+		.row = plan->row,
+	};
+	struct bytes shape;
+
+	if (!plan->row)
+		return bytes_str("{\"?\":1}");
+	buf_init(&s.out, SHAPE_MAX);
+	buf_put_u8(&s.out, '{');
+	json_put_string(&s.out, bytes_str(plan->row->name));
+	buf_put_u8(&s.out, ':');
+	/* The collection's name, where the command has one. */
+	if (plan->row->on == ON_COLLECTION && c->first.type == TYPE_STRING)
+		json_put_string_cut(&s.out, element_string(&c->first), AUDIT_NAME_MAX);
+	else
+		buf_put_str(&s.out, type_text(c->first.type));
+	put_fields(&s, c);
+	buf_put_u8(&s.out, '}');
+	shape = s.out.failed ? bytes_str(LONG_SHAPE) : arena_copy(arena, buf_bytes(&s.out));
+	buf_fini(&s.out);
+	return shape;
+}
