@@ -29,6 +29,15 @@ class Cores:
         self.load = cores[2] if len(cores) > 2 else self.upstream
 
 
+def core_busy_ns(core):
+    """What all processes used of a core, and what the host took of it (proc(5): stat)."""
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            user, nice, system, _, _, _, _, steal = map(int, line.split()[1:9])
+            return (user + nice + system + steal) * 10**9 // os.sysconf("SC_CLK_TCK")
+    raise Failed(f"/proc/stat knows no core {core}")
+
+
 class Process:
     """A child that is pinned to a core and ends with the `with` block."""
 
@@ -118,7 +127,7 @@ class Peer:
         raise NotImplementedError
 
     def cpu_ns(self):
-        return self.proxy.cpu_ns() if self.proxy else None
+        return self.proxy.cpu_ns() if self.proxy else 0
 
     def stop(self):
         if self.proxy:

@@ -61,11 +61,20 @@ def throughput_table(results, peers):
         for workload, of in results.items()])
 
 
-def markdown(results, peers, rounds, command):
+def disturbed(results, limit):
+    """How many runs others disturbed, and of how many."""
+    foreign = [r["foreign"] for of in results.values() for runs in of.values() for r in runs
+               if r["cpu_us"] is not None]
+    return sum(f >= limit for f in foreign), len(foreign)
+
+
+def markdown(results, peers, rounds, command, limit):
     m = machine()
+    bad, runs = disturbed(results, limit)
     return "\n".join([
         f"{datetime.date.today()}, {m['cpu']}, {m['cores']} cores, {m['kernel']}; `{command}`; "
-        f"median (least–most) of {rounds} interleaved rounds.", "",
+        f"median (least–most) of {rounds} interleaved rounds. In {bad} of {runs} runs other "
+        f"processes used over {limit:.0%} of the proxy's core.", "",
         *cpu_table(results, peers), "", *throughput_table(results, peers)]) + "\n"
 
 
