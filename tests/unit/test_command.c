@@ -525,12 +525,17 @@ static void test_torn(void **state)
 {
 	static const struct part parts[] = {BODY(PING_DB), SEQ("documents", EMPTY PING_DB EMPTY)};
 	const size_t body_end = 16 + 4 + 1 + sizeof(PING_DB) - 1;
+	struct command c;
 	struct buf out;
 
 	(void)state;
 	buf_init(&out, 1000);
 	put_msg(&out, 0, parts, 2);
 	expect_no_cut(buf_bytes(&out), &body_end, 1);
+	/* A whole message, and more behind it than its length says. */
+	buf_patch_u32(&out, 0, (uint32_t)body_end);
+	assert_int_equal(verdict(&c, bytes_head(buf_bytes(&out), body_end)), FAULT_NONE);
+	assert_int_equal(verdict(&c, buf_bytes(&out)), FAULT_MALFORMED);
 	buf_clear(&out);
 	put_msg(&out, WIRE_MSG_CHECKSUM, parts, 2);
 	expect_no_cut(buf_bytes(&out), NULL, 0);

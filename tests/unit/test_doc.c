@@ -298,6 +298,12 @@ static const struct {
 			"c\0\x13\0\0\0\2\0\0\0f\0\x09\0\0\0\x08"
 			"b\0\2\0\0"),
 		false},
+	{"a string that has no room for its NUL", LITERAL("\x0c\0\0\0\2s\0\0\0\0\0\0"), false},
+	{"an inner document shorter than its length", LITERAL("\x0c\0\0\0\3d\0\4\0\0\0\0"), false},
+	{"bytes behind a scope",
+		LITERAL("\x18\0\0\0\x0f"
+			"c\0\x10\0\0\0\2\0\0\0f\0" EMPTY "\0\0"),
+		false},
 	{"a code whose text does not end",
 		LITERAL("\x0e\0\0\0\x0d"
 			"c\0\2\0\0\0ff\0"),
