@@ -11,6 +11,7 @@
 #include "wire/doc.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
+#include "wire/reply.h"
 
 #define STORE_MAX    (64u * 1000 * 1000)
 #define VAULT        "__keyVault"
@@ -54,31 +55,21 @@ static void put_cluster_time(struct buf *out)
 	doc_put_timestamp(out, NAME("operationTime"), CLUSTER_TIME);
 }
 
-static size_t begin(struct buf *out, const struct ask *a, size_t *doc)
+static struct reply begin(struct buf *out, const struct ask *a)
 {
-	size_t frame;
+	static struct command asked; /* too large to be cleared for each answer */
 
-	if (a->opcode == OPCODE_QUERY) {
-		frame = frame_begin(out, 1, a->request_id, OPCODE_REPLY);
-		buf_put_u32(out, 8);
-		buf_put_u64(out, 0);
-		buf_put_u32(out, 0);
-		buf_put_u32(out, 1);
-	} else {
-		frame = frame_begin(out, 1, a->request_id, OPCODE_MSG);
-		buf_put_u32(out, 0);
-		buf_put_u8(out, 0);
-	}
-	*doc = doc_begin(out);
-	return frame;
+	asked.request_id = a->request_id;
+	asked.opcode = a->opcode;
+	return reply_begin(out, &asked);
 }
 
-static void end(struct buf *out, size_t frame, size_t doc)
+static struct bytes end(struct reply *r)
 {
-	doc_put_double(out, NAME("ok"), 1);
-	put_cluster_time(out);
-	doc_end(out, doc);
-	frame_end(out, frame);
+	doc_put_double(r->out, NAME("ok"), 1);
+	put_cluster_time(r->out);
+	reply_end(r);
+	return buf_bytes(r->out);
 }
 
 /* A cursor with `docs`, the documents of which are `count` at most. */
@@ -105,12 +96,11 @@ static struct bytes answer_cursor(
 {
 	char ns[256];
 	int n;
-	size_t doc, frame = begin(&c->out, a, &doc);
+	struct reply r = begin(&c->out, a);
 
 	n = snprintf(ns, sizeof(ns), "%.*s.%s", BYTES_ARG(a->db), "canned");
 	put_cursor(&c->out, bytes_of(ns, (size_t)n), docs, count);
-	end(&c->out, frame, doc);
-	return buf_bytes(&c->out);
+	return end(&r);
 }
 
 /* ---- what is kept ---- */
@@ -118,12 +108,12 @@ static struct bytes answer_cursor(
 static void prepare(struct buf *out, struct bytes docs, size_t count)
 {
 	const struct ask nobody = {.opcode = OPCODE_MSG};
-	size_t frame, doc;
+	struct reply r;
 
 	buf_clear(out);
-	frame = begin(out, &nobody, &doc);
+	r = begin(out, &nobody);
 	put_cursor(out, bytes_str("healthcare_db.patients"), docs, count);
-	end(out, frame, doc);
+	(void)end(&r);
 }
 
 static void prepare_own(struct canned *c, struct bytes docs)
@@ -278,7 +268,7 @@ static int32_t count_documents(struct bytes docs)
 
 static struct bytes answer_insert(struct canned *c, const struct ask *a)
 {
-	size_t doc, frame;
+	struct reply r;
 	struct buf copy;
 	struct bytes docs;
 
@@ -291,16 +281,16 @@ static struct bytes answer_insert(struct canned *c, const struct ask *a)
 		keep(c->documents_file, docs);
 		prepare_own(c, docs);
 	}
-	frame = begin(&c->out, a, &doc);
+	r = begin(&c->out, a);
 	doc_put_int32(&c->out, NAME("n"), count_documents(docs));
-	end(&c->out, frame, doc);
 	buf_fini(&copy);
-	return buf_bytes(&c->out);
+	return end(&r);
 }
 
 static struct bytes answer_hello(struct canned *c, const struct ask *a)
 {
-	size_t doc, frame = begin(&c->out, a, &doc), array;
+	struct reply r = begin(&c->out, a);
+	size_t array;
 	const struct bytes address = bytes_str(a->session->address);
 	char index[DOC_INDEX_MAX];
 
@@ -330,13 +320,13 @@ static struct bytes answer_hello(struct canned *c, const struct ask *a)
 	array = doc_put_array(&c->out, NAME("saslSupportedMechs"));
 	doc_put_string(&c->out, doc_index_name(0, index), bytes_str("SCRAM-SHA-256"));
 	doc_end(&c->out, array);
-	end(&c->out, frame, doc);
-	return buf_bytes(&c->out);
+	return end(&r);
 }
 
 static struct bytes answer_build_info(struct canned *c, const struct ask *a)
 {
-	size_t doc, frame = begin(&c->out, a, &doc), array;
+	struct reply r = begin(&c->out, a);
+	size_t array;
 	static const int32_t numbers[] = {7, 0, 14, 0};
 	char index[DOC_INDEX_MAX];
 
@@ -348,16 +338,14 @@ static struct bytes answer_build_info(struct canned *c, const struct ask *a)
 	doc_end(&c->out, array);
 	doc_put_int32(&c->out, NAME("bits"), 64);
 	doc_put_int32(&c->out, NAME("maxBsonObjectSize"), (int32_t)DOC_MAX_LEN);
-	end(&c->out, frame, doc);
-	return buf_bytes(&c->out);
+	return end(&r);
 }
 
 static struct bytes answer_ok(struct canned *c, const struct ask *a)
 {
-	size_t doc, frame = begin(&c->out, a, &doc);
+	struct reply r = begin(&c->out, a);
 
-	end(&c->out, frame, doc);
-	return buf_bytes(&c->out);
+	return end(&r);
 }
 
 static struct bytes answer_nothing_found(struct canned *c, const struct ask *a)
@@ -368,14 +356,13 @@ static struct bytes answer_nothing_found(struct canned *c, const struct ask *a)
 static struct bytes answer_error(
 	struct canned *c, const struct ask *a, int32_t code, const char *name)
 {
-	size_t doc, frame = begin(&c->out, a, &doc);
+	struct reply r = begin(&c->out, a);
 
 	doc_put_double(&c->out, NAME("ok"), 0);
 	doc_put_string(&c->out, NAME("errmsg"), bytes_str(name));
 	doc_put_int32(&c->out, NAME("code"), code);
 	doc_put_string(&c->out, NAME("codeName"), bytes_str(name));
-	doc_end(&c->out, doc);
-	frame_end(&c->out, frame);
+	reply_end(&r);
 	return buf_bytes(&c->out);
 }
 
@@ -384,7 +371,7 @@ static struct bytes answer_sasl(struct canned *c, const struct ask *a)
 	struct canned_session *s = a->session;
 	struct element payload;
 	struct buf said;
-	size_t doc, frame;
+	struct reply r;
 	uint8_t subtype;
 	bool ended = false;
 
@@ -396,13 +383,12 @@ static struct bytes answer_sasl(struct canned *c, const struct ask *a)
 		buf_fini(&said);
 		return answer_error(c, a, 18, "AuthenticationFailed");
 	}
-	frame = begin(&c->out, a, &doc);
+	r = begin(&c->out, a);
 	doc_put_int32(&c->out, NAME("conversationId"), 1);
 	doc_put_bool(&c->out, NAME("done"), ended);
 	doc_put_binary(&c->out, NAME("payload"), 0, buf_bytes(&said));
-	end(&c->out, frame, doc);
 	buf_fini(&said);
-	return buf_bytes(&c->out);
+	return end(&r);
 }
 
 static const struct {
