@@ -28,6 +28,9 @@ class Cores:
         self.upstream = cores[1 % len(cores)]
         self.load = cores[2] if len(cores) > 2 else self.upstream
 
+    def used(self):
+        return {self.proxy, self.upstream, self.load}
+
 
 def core_busy_ns(core):
     """What all processes used of a core, and what the host took of it (proc(5): stat)."""

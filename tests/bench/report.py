@@ -63,8 +63,7 @@ def throughput_table(results, peers):
 
 def disturbed(results, limit):
     """How many runs others disturbed, and of how many."""
-    foreign = [r["foreign"] for of in results.values() for runs in of.values() for r in runs
-               if r["cpu_us"] is not None]
+    foreign = [r["foreign"] for of in results.values() for runs in of.values() for r in runs]
     return sum(f >= limit for f in foreign), len(foreign)
 
 
@@ -74,7 +73,7 @@ def markdown(results, peers, rounds, command, limit):
     return "\n".join([
         f"{datetime.date.today()}, {m['cpu']}, {m['cores']} cores, {m['kernel']}; `{command}`; "
         f"median (least–most) of {rounds} interleaved rounds. In {bad} of {runs} runs other "
-        f"processes used over {limit:.0%} of the proxy's core.", "",
+        f"processes used over {limit:.0%} of a core.", "",
         *cpu_table(results, peers), "", *throughput_table(results, peers)]) + "\n"
 
 
