@@ -63,8 +63,11 @@ void arena_reset(struct arena *a)
 
 static void add_block(struct arena *a, size_t size)
 {
-	struct arena_block *block = memory_resize(NULL, 1, sizeof(*block) + size);
+	struct arena_block *block;
 
+	if (size > SIZE_MAX / 2)
+		abort();
+	block = memory_resize(NULL, 1, sizeof(*block) + size);
 	block->before = a->blocks;
 	block->size = size;
 	a->blocks = block;
@@ -81,7 +84,7 @@ void *arena_alloc(struct arena *a, size_t size)
 	add_block(a, size ? size : 1);
 	a->left = whole = size;
 #else
-	if (whole > a->left)
+	if (!a->blocks || whole > a->left)
 		add_block(a, whole > BLOCK_SIZE ? whole : BLOCK_SIZE);
 #endif
 	piece = a->next;

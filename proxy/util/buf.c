@@ -9,6 +9,7 @@
 #include "util/memory.h"
 
 #define FIRST_CAPACITY 256u
+#define SPARE          1u /* behind the capacity, for the NUL that vsnprintf writes */
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -24,7 +25,7 @@ void buf_fini(struct buf *b)
 void buf_wipe(struct buf *b)
 {
 	if (b->at)
-		sodium_memzero(b->at, b->capacity);
+		sodium_memzero(b->at, b->capacity + SPARE);
 	buf_fini(b);
 }
 
@@ -56,9 +57,9 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		b->failed = true;
 		return NULL;
 	}
-	if (b->len + n > b->capacity) {
+	if (!b->at || b->len + n > b->capacity) {
 		b->capacity = next_capacity(b, b->len + n);
-		b->at = memory_resize(b->at, b->capacity, 1);
+		b->at = memory_resize(b->at, b->capacity + SPARE, 1);
 	}
 	return b->at + b->len;
 }
@@ -83,10 +84,9 @@ void buf_put_format(struct buf *b, const char *format, ...)
 	va_copy(again, args);
 	n = vsnprintf(NULL, 0, format, args);
 	va_end(args);
-	/* vsnprintf writes a NUL too; it is reserved but not committed. */
-	room = n >= 0 ? buf_reserve(b, (size_t)n + 1) : NULL;
+	room = n >= 0 ? buf_reserve(b, (size_t)n) : NULL;
 	if (room) {
-		vsnprintf((char *)room, (size_t)n + 1, format, again);
+		vsnprintf((char *)room, (size_t)n + SPARE, format, again);
 		b->len += (size_t)n;
 	} else {
 		b->failed = true;

@@ -18,7 +18,8 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
-/* As buf_fini, but the bytes are wiped first. */
+/* As buf_fini, but the bytes are wiped first.  Memory that the buf has outgrown is not:
+ * reserve all that a secret can need before its first byte. */
 void buf_wipe(struct buf *b);
 /* Forgets the content, keeps the memory. */
 void buf_clear(struct buf *b);

@@ -62,7 +62,10 @@ static inline bool bytes_start_with(struct bytes b, struct bytes prefix)
 /* `b` from offset `from` on; empty when `from` lies beyond its end. */
 static inline struct bytes bytes_from(struct bytes b, size_t from)
 {
-	return from < b.len ? bytes_of(b.at + from, b.len - from) : bytes_of(b.at + b.len, 0);
+	size_t skipped = from < b.len ? from : b.len;
+
+	/* Nothing may be added to a null pointer, not even 0. */
+	return bytes_of(skipped ? b.at + skipped : b.at, b.len - skipped);
 }
 
 /* The first `len` bytes of `b`, or all of it if it is shorter. */

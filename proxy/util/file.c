@@ -44,6 +44,15 @@ bool file_read(const char *path, struct buf *out)
 	return read_open(open(path, O_RDONLY | O_CLOEXEC), out);
 }
 
+/* Room at once: growing would leave copies of a secret on the heap. */
+static void reserve_for(const struct stat *st, struct buf *out)
+{
+	size_t wanted = S_ISREG(st->st_mode) ? (size_t)st->st_size : CHUNK;
+	size_t allowed = out->max - out->len;
+
+	(void)buf_reserve(out, wanted < allowed ? wanted : allowed);
+}
+
 bool file_read_secret(const char *path, struct buf *out, const char **why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -63,6 +72,7 @@ bool file_read_secret(const char *path, struct buf *out, const char **why)
 			close(fd);
 		return false;
 	}
+	reserve_for(&st, out);
 	if (read_open(fd, out))
 		return true;
 	*why = out->failed ? "it is too large" : strerror(errno);
@@ -126,7 +136,8 @@ bool file_create(const char *path, struct bytes content, mode_t mode)
 
 bool file_replace(const char *path, struct bytes content, mode_t mode)
 {
-	char *fresh = memory_format("%s.new.%d", path, (int)getpid());
+	/* Of this thread: two that replace the same file at once do not meet before the rename. */
+	char *fresh = memory_format("%s.new.%d", path, (int)gettid());
 	bool done;
 	int saved;
 

@@ -14,8 +14,9 @@ bool file_read(const char *path, struct buf *out) MUST_CHECK;
  * or written by anybody but its owner (root may own it, too). */
 bool file_read_secret(const char *path, struct buf *out, const char **why) MUST_CHECK;
 
-/* Writes a temporary file beside `path`, syncs it, renames it over `path` and syncs the
- * folder.  False: errno, and nothing changed. */
+/* Writes a temporary file beside `path`, syncs it, renames it over `path` (over a
+ * symbolic link, not over what it points to) and syncs the folder.  False: errno, and
+ * the old file stands, or, if only that last step failed, the new one. */
 bool file_replace(const char *path, struct bytes content, mode_t mode) MUST_CHECK;
 
 /* Writes a file that must not exist yet, and syncs it.  False: errno. */

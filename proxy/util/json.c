@@ -5,16 +5,12 @@
 static const char replacement[] = "\xef\xbf\xbd";
 static const char ellipsis[] = "\xe2\x80\xa6";
 
-static void put_ascii(struct buf *out, uint8_t c)
+static void put_escaped(struct buf *out, uint8_t c)
 {
-	if (c == '"' || c == '\\') {
-		buf_put_u8(out, '\\');
-		buf_put_u8(out, c);
-	} else if (c < 0x20) {
+	if (c < 0x20)
 		buf_put_format(out, "\\u%04x", c);
-	} else {
-		buf_put_u8(out, c);
-	}
+	else
+		buf_put_format(out, "\\%c", c);
 }
 
 static bool is_plain(uint8_t c)
@@ -39,7 +35,7 @@ static void put_content(struct buf *out, struct bytes text)
 		if (n) {
 			buf_put(out, bytes_head(text, n));
 		} else if (text.at[0] < 0x80) {
-			put_ascii(out, text.at[0]);
+			put_escaped(out, text.at[0]);
 			n = 1;
 		} else {
 			n = utf8_character(text, &bad);
@@ -76,12 +72,16 @@ static size_t fitting(struct bytes text, size_t max)
 
 void json_put_string_cut(struct buf *out, struct bytes text, size_t max)
 {
+	const size_t ellipsis_len = sizeof(ellipsis) - 1;
+
 	if (fitting(text, max) == text.len) {
 		json_put_string(out, text);
 		return;
 	}
 	buf_put_u8(out, '"');
-	put_content(out, bytes_head(text, fitting(text, max - (sizeof(ellipsis) - 1))));
-	buf_put_str(out, ellipsis);
+	if (max >= ellipsis_len) {
+		put_content(out, bytes_head(text, fitting(text, max - ellipsis_len)));
+		buf_put_str(out, ellipsis);
+	}
 	buf_put_u8(out, '"');
 }

@@ -8,7 +8,7 @@
  * each maximal invalid part of UTF-8 becomes U+FFFD. */
 void json_put_string(struct buf *out, struct bytes text);
 /* As above, but cut on a character so that with '…' at most `max` bytes remain
- * between the quotes before escaping. */
+ * between the quotes before escaping; nothing at all when not even '…' fits. */
 void json_put_string_cut(struct buf *out, struct bytes text, size_t max);
 
 #endif

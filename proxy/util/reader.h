@@ -28,7 +28,7 @@ static inline struct bytes reader_take(struct reader *r, size_t n)
 		return bytes_of(r->left.at, 0);
 	}
 	taken = bytes_of(r->left.at, n);
-	r->left = bytes_of(r->left.at + n, r->left.len - n);
+	r->left = bytes_from(r->left, n);
 	return taken;
 }
 

@@ -67,6 +67,14 @@ bool utf8_valid(struct bytes text)
 static const char replacement[] = "\xef\xbf\xbd";
 static const char ellipsis[] = "\xe2\x80\xa6";
 
+/* U+0000 to U+001F, U+007F and, as two bytes, U+0080 to U+009F: a terminal obeys them all. */
+static bool is_control(struct bytes character)
+{
+	if (character.len == 1)
+		return character.at[0] < 0x20 || character.at[0] == 0x7f;
+	return character.len == 2 && character.at[0] == 0xc2 && character.at[1] < 0xa0;
+}
+
 /* One character of output for the front of `text`; how much of `text` it stands for. */
 static size_t printable_character(struct bytes text, struct bytes *out)
 {
@@ -76,7 +84,9 @@ static size_t printable_character(struct bytes text, struct bytes *out)
 		*out = bytes_str(replacement);
 		return bad;
 	}
-	*out = text.at[0] < 0x20 || text.at[0] == 0x7f ? bytes_str("?") : bytes_head(text, n);
+	*out = bytes_head(text, n);
+	if (is_control(*out))
+		*out = bytes_str("?");
 	return n;
 }
 

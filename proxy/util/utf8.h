@@ -11,7 +11,7 @@ bool utf8_valid(struct bytes text);
 size_t utf8_character(struct bytes text, size_t *bad);
 
 /* Copies `text` into `out` of `size` >= 4 bytes, with a NUL: each maximal invalid
- * part becomes U+FFFD, control characters become '?'; what does not fit is cut on a
+ * part becomes U+FFFD, control characters (C0, C1 and DEL) become '?'; what does not fit is cut on a
  * character and ends in '…'.  Returns the length without the NUL. */
 size_t utf8_printable(struct bytes text, char *out, size_t size);
 

@@ -47,9 +47,22 @@ static struct place place_of_mark(const struct loader *l, const struct fy_mark *
 	return at;
 }
 
+static bool is_quoted(struct fy_token *scalar)
+{
+	enum fy_scalar_style style = fy_token_scalar_style(scalar);
+
+	return style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+}
+
 static struct place place_of_event(const struct loader *l, struct fy_event *event)
 {
-	return place_of_mark(l, fy_event_start_mark(event));
+	struct place at = place_of_mark(l, fy_event_start_mark(event));
+
+	/* libfyaml points behind the quote and behind the asterisk. */
+	if (event->type == FYET_ALIAS ||
+		(event->type == FYET_SCALAR && is_quoted(event->scalar.value)))
+		at.column--;
+	return at;
 }
 
 static bool is_end(enum fy_event_type type)
@@ -71,10 +84,15 @@ static void refuse_properties(struct loader *l, struct fy_event *event)
 		anchor = event->mapping_start.anchor;
 		tag = event->mapping_start.tag;
 	}
-	if (anchor)
-		stop(l, place_of_event(l, event), "write the value out", "anchors are not allowed");
+	if (anchor) {
+		struct place at = place_of_mark(l, fy_token_start_mark(anchor));
+
+		at.column--; /* libfyaml points behind the ampersand */
+		stop(l, at, "write the value out", "anchors are not allowed");
+	}
 	if (tag)
-		stop(l, place_of_event(l, event), "leave the tag out", "tags are not allowed");
+		stop(l, place_of_mark(l, fy_token_start_mark(tag)), "leave the tag out",
+			"tags are not allowed");
 }
 
 static bool read_node(struct loader *l, struct fy_event *event, struct yaml_node *node, int depth);
@@ -162,7 +180,7 @@ static void read_key(struct loader *l, struct fy_event *event, struct yaml_node 
 		stop(l, key.at, "use a plain name", "a key is not a name");
 	if (bytes_equal_str(key.text, "<<") && !key.quoted)
 		stop(l, key.at, "write the keys out", "merge keys are not allowed");
-	if (key.kind == YAML_NULL && key.text.len == 0)
+	if (!l->failed && key.text.len == 0)
 		stop(l, key.at, "give the key a name", "a key is empty");
 	child->key = key.text;
 	child->key_at = key.at;
@@ -219,11 +237,10 @@ static void read_mapping(struct loader *l, struct yaml_node *node, int depth)
 static bool read_node(struct loader *l, struct fy_event *event, struct yaml_node *node, int depth)
 {
 	enum fy_event_type type = event->type;
-	const struct fy_mark *mark = fy_event_start_mark(event);
 
 	/* An empty value has no mark: it stands where its key does. */
-	if (mark)
-		node->at = place_of_mark(l, mark);
+	if (fy_event_start_mark(event))
+		node->at = place_of_event(l, event);
 	refuse_properties(l, event);
 	if (depth > YAML_DEPTH_MAX)
 		stop(l, node->at, "nest less", "the file is nested too deeply");
@@ -239,31 +256,64 @@ static bool read_node(struct loader *l, struct fy_event *event, struct yaml_node
 	return !l->failed;
 }
 
+static void check_document_start(struct loader *l, struct fy_event *event)
+{
+	struct fy_document_state *state = event->document_start.document_state;
+
+	if (fy_document_state_version_explicit(state) || fy_document_state_tags_explicit(state))
+		stop(l, (struct place){.file = l->file, .line = 1, .column = 1},
+			"leave out the lines that begin with %", "directives are not allowed");
+}
+
 static void read_stream(struct loader *l, struct yaml_node *root)
 {
+	struct fy_event *event;
 	bool seen = false;
 
-	for (;;) {
-		struct fy_event *event = next_event(l);
-		enum fy_event_type type = event ? event->type : FYET_NONE;
+	while ((event = next_event(l))) {
+		enum fy_event_type type = event->type;
 
-		if (!event)
-			return;
-		if (type == FYET_STREAM_END) {
-			fy_parser_event_free(l->parser, event);
-			return;
-		}
-		if (type == FYET_DOCUMENT_START && seen)
+		/* "---", or, where a document has no such line, what stands in it. */
+		if (seen && fy_event_start_mark(event) && type != FYET_STREAM_END &&
+			type != FYET_DOCUMENT_END)
 			stop(l, place_of_event(l, event), "split the file",
 				"a second document begins");
-		if (type == FYET_STREAM_START || type == FYET_DOCUMENT_START ||
-			type == FYET_DOCUMENT_END) {
-			fy_parser_event_free(l->parser, event);
+		if (type == FYET_DOCUMENT_START)
+			check_document_start(l, event);
+		if (type == FYET_SCALAR || type == FYET_ALIAS || type == FYET_SEQUENCE_START ||
+			type == FYET_MAPPING_START) {
+			seen = true;
+			read_node(l, event, root, 0);
 			continue;
 		}
-		seen = true;
-		read_node(l, event, root, 0);
+		fy_parser_event_free(l->parser, event);
+		if (type == FYET_STREAM_END)
+			return;
 	}
+}
+
+/* Refuses what is no text, at its place: YAML allows no control characters but these. */
+static bool check_text(struct bytes text, const char *file, struct complaints *complaints)
+{
+	struct place at = {.file = file, .line = 1, .column = 1};
+	size_t bad, n;
+
+	for (size_t i = 0; i < text.len; i += n, at.column++) {
+		uint8_t c = text.at[i];
+
+		n = utf8_character(bytes_from(text, i), &bad);
+		if (!n)
+			return complain(complaints, at, "save the file as UTF-8",
+				"the file is not UTF-8 text");
+		if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+			return complain(complaints, at, "write it as an escape in double quotes",
+				"a control character");
+		if (c == '\n') {
+			at.line++;
+			at.column = 0;
+		}
+	}
+	return true;
 }
 
 /* The first thing that libfyaml said, at its place, in our form. */
@@ -295,10 +345,10 @@ const struct yaml_node *yaml_parse(
 
 	l.file = file;
 	root->at = (struct place){.file = l.file, .line = 1, .column = 1};
-	if (memchr(text.at ? (const void *)text.at : "", 0, text.len) || !utf8_valid(text)) {
-		complain(complaints, root->at, "save the file as UTF-8", "the file is not text");
+	if (!check_text(text, l.file, complaints))
 		return NULL;
-	}
+	if (text.len == 0)
+		return root; /* libfyaml takes no empty string */
 	fy_diag_cfg_default(&diag_cfg);
 	diag = fy_diag_create(&diag_cfg);
 	if (!diag)

@@ -1,7 +1,8 @@
 /* yaml.h - a YAML file as a tree that remembers where everything stands.
  *
- * One document of YAML 1.2.  Aliases, anchors, tags, merge keys, keys that are no
- * plain names and keys that stand twice are refused: a security file means one thing.
+ * One document of YAML 1.2.  Aliases, anchors, tags, directives, merge keys, keys that
+ * are no names and keys that stand twice are refused: a security file means one thing.
+ * Columns count characters.
  */
 #ifndef PROXY_UTIL_YAML_H
 #define PROXY_UTIL_YAML_H
@@ -9,7 +10,7 @@
 #include "util/arena.h"
 #include "util/complaint.h"
 
-#define YAML_DEPTH_MAX 40
+#define YAML_DEPTH_MAX 40 /* of a value; the root is at 0 */
 #define YAML_NODES_MAX 1000000
 #define YAML_FILE_MAX  (16u * 1000 * 1000)
 

@@ -5,11 +5,18 @@
 
 #define QUERY_SUFFIX ".$cmd"
 
+static bool check_document(struct bytes doc, struct doc_facts *facts, struct fault *why)
+{
+	if (doc.len > DOC_SLACK_LEN)
+		return fault_set(why, FAULT_DOCUMENT_TOO_LARGE, "a document of %zu bytes", doc.len);
+	return doc_check(doc, facts, why);
+}
+
 static bool check_documents(struct command *c, struct fault *why)
 {
 	struct doc_facts facts = {0};
 
-	if (!doc_check(c->body, &facts, why))
+	if (!check_document(c->body, &facts, why))
 		return false;
 	for (size_t i = 0; i < c->nseq; i++) {
 		struct bytes left = c->seq[i].docs;
@@ -19,7 +26,7 @@ static bool check_documents(struct command *c, struct fault *why)
 
 			if (!doc.len)
 				return fault_set(why, FAULT_INVALID_BSON, "a sequence is torn");
-			if (!doc_check(doc, &facts, why))
+			if (!check_document(doc, &facts, why))
 				return false;
 			left = bytes_from(left, doc.len);
 		}
@@ -33,6 +40,7 @@ static bool list_fields(struct command *c, struct fault *why)
 	struct doc_iter it = doc_iter_of(c->body);
 	struct element e;
 
+	c->nfields = 0;
 	while (doc_next(&it, &e)) {
 		if (c->nfields == COMMAND_FIELDS_MAX)
 			return fault_set(why, FAULT_TOO_MANY_FIELDS, "a command of over %d fields",
@@ -91,14 +99,13 @@ static bool parse_msg(struct command *c, struct bytes message, struct fault *why
 }
 
 /* {$query: {...}, $readPreference: ...} holds the command one level down. */
-static void unwrap_query(struct command *c)
+static bool unwrap_query(struct command *c, struct fault *why)
 {
-	struct doc_iter it = doc_iter_of(c->body);
-	struct element e;
-
-	if (doc_next(&it, &e) && e.type == TYPE_DOCUMENT &&
-		(element_named(&e, "$query") || element_named(&e, "query")))
-		c->body = e.value;
+	if (c->first.type != TYPE_DOCUMENT ||
+		!(element_named(&c->first, "$query") || element_named(&c->first, "query")))
+		return true;
+	c->body = c->first.value;
+	return list_fields(c, why);
 }
 
 static bool parse_query(struct command *c, struct bytes message, struct fault *why)
@@ -116,30 +123,30 @@ static bool parse_query(struct command *c, struct bytes message, struct fault *w
 	if (ns.len <= suffix.len || !bytes_equal(bytes_from(ns, ns.len - suffix.len), suffix))
 		return fault_set(why, FAULT_OP_QUERY, "OP_QUERY on a collection");
 	c->db = bytes_head(ns, ns.len - suffix.len);
-	if (!check_documents(c, why))
-		return false;
-	unwrap_query(c);
-	return list_fields(c, why) && check_db(c->db, why);
+	return check_documents(c, why) && list_fields(c, why) && unwrap_query(c, why) &&
+	       check_db(c->db, why);
 }
 
 bool command_parse(struct command *c, struct bytes message, struct fault *why)
 {
 	struct frame_header h;
+	bool bounded;
 
 	*c = (struct command){.opcode = OPCODE_MSG};
 	if (message.len < FRAME_HEADER_LEN)
 		return fault_set(why, FAULT_MALFORMED, "a message without a header");
-	if (!frame_header_read(&h, message.at, FRAME_MESSAGE_MAX, why))
-		return false;
+	bounded = frame_header_read(&h, message.at, FRAME_MESSAGE_MAX, why);
 	c->request_id = h.request_id;
+	if (h.opcode == OPCODE_QUERY)
+		c->opcode = OPCODE_QUERY;
+	if (!bounded)
+		return false;
 	if (h.length != message.len)
 		return fault_set(why, FAULT_MALFORMED, "a message's length is a lie");
 	if (h.opcode == OPCODE_MSG)
 		return parse_msg(c, message, why);
-	if (h.opcode == OPCODE_QUERY) {
-		c->opcode = OPCODE_QUERY;
+	if (h.opcode == OPCODE_QUERY)
 		return parse_query(c, message, why);
-	}
 	return fault_set(why, FAULT_OPCODE, "opcode %d", (int)h.opcode);
 }
 

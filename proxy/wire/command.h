@@ -2,8 +2,9 @@
  *
  * A command is the same whether it came as OP_MSG or as the OP_QUERY that opens a
  * driver's handshake, and whether its documents stand in the body or in sequences.
- * Everything in it has passed doc_check; no top-level field stands twice, neither in
- * the body nor as body field and sequence.  All views point into the message.
+ * Everything in it has passed doc_check, no document is longer than DOC_SLACK_LEN, and
+ * no top-level field stands twice, neither in the body nor as body field and sequence.
+ * All views point into the message.
  *
  * Source: MongoDB wire protocol, OP_MSG and OP_QUERY.
  */

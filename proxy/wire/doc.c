@@ -134,27 +134,24 @@ struct doc_iter doc_iter_of(struct bytes doc)
 
 bool doc_next(struct doc_iter *it, struct element *e)
 {
-	const uint8_t *start = it->at, *nul;
+	const uint8_t *start = it->at, *nul, *value;
 	size_t size;
 
 	if (it->failed || start >= it->end)
 		return false;
 	nul = memchr(start + 1, 0, (size_t)(it->end - start - 1));
-	if (!nul)
-		goto bad;
-	nul++;
-	size = value_size(start[0], nul, (size_t)(it->end - nul));
-	if (size == BAD_SIZE)
-		goto bad;
+	size = nul ? value_size(start[0], nul + 1, (size_t)(it->end - nul - 1)) : BAD_SIZE;
+	if (size == BAD_SIZE) {
+		it->failed = true;
+		return false;
+	}
+	value = nul + 1;
 	e->type = start[0];
-	e->name = bytes_of(start + 1, (size_t)(nul - start) - 2);
-	e->value = bytes_of(nul, size);
-	e->whole = bytes_of(start, (size_t)(nul - start) + size);
-	it->at = nul + size;
+	e->name = bytes_of(start + 1, (size_t)(nul - start) - 1);
+	e->value = bytes_of(value, size);
+	e->whole = bytes_of(start, (size_t)(value - start) + size);
+	it->at = value + size;
 	return true;
-bad:
-	it->failed = true;
-	return false;
 }
 
 bool doc_find(struct bytes doc, const char *name, struct element *e)
@@ -217,12 +214,34 @@ struct bytes element_binary(const struct element *e, uint8_t *subtype)
 	return bytes_from(e->value, 5);
 }
 
+/* IEEE 754-2008 decimal128 in its binary encoding: sign, combination and exponent in the
+ * top 15 bits or, when two of them are 11, in the top 17; then the coefficient. */
+static bool decimal_truth(const uint8_t *at)
+{
+	const uint64_t special = 0x7800000000000000u, large = 0x6000000000000000u;
+	const uint64_t coefficient = 0x0001ffffffffffffu;
+	/* 10^34, the first coefficient that is too large and therefore means zero. */
+	const uint64_t over_high = 0x0001ed09bead87c0u, over_low = 0x378d8e6400000000u;
+	uint64_t low = load_u64(at), high = load_u64(at + 8);
+
+	if ((high & special) == special)
+		return true; /* an infinity or NaN */
+	if ((high & large) == large)
+		return false; /* its coefficient is always too large */
+	high &= coefficient;
+	if (high > over_high || (high == over_high && low >= over_low))
+		return false;
+	return high || low;
+}
+
 bool element_truth(const struct element *e)
 {
 	double d;
 
 	if (e->type == TYPE_BOOL)
 		return e->value.at[0] != 0;
+	if (e->type == TYPE_DECIMAL128)
+		return decimal_truth(e->value.at);
 	return element_double(e, &d) && d != 0;
 }
 

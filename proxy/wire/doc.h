@@ -83,7 +83,8 @@ bool element_is_number(const struct element *e);      /* int32, int64 or double 
 struct bytes element_string(const struct element *e); /* string, code or symbol, without NUL */
 /* Subtype and content; subtype 2 as it stands, with its inner length. */
 struct bytes element_binary(const struct element *e, uint8_t *subtype);
-/* True for a true bool and a number that is not zero. */
+/* True for a true bool and for a number of any type, Decimal128 and NaN included, that
+ * is not zero: what a server takes for true.  False for what is neither. */
 bool element_truth(const struct element *e);
 /* An int32 or int64, or a double that is a whole number of 64 bits. */
 bool element_int(const struct element *e, int64_t *value);

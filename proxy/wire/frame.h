@@ -27,7 +27,7 @@ struct frame_header {
 };
 
 /* Reads a header from FRAME_HEADER_LEN bytes.  Refuses a length below that of a
- * header or over `max`. */
+ * header or over `max`; *h is filled in all the same. */
 bool frame_header_read(
 	struct frame_header *h, const uint8_t *at, uint32_t max, struct fault *why) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 #include "wire/msg.h"
 
 #include "util/reader.h"
+#include "util/utf8.h"
 #include "wire/doc.h"
 #include "wire/frame.h"
 
@@ -36,6 +37,8 @@ static bool parse_sequence(struct wire_msg *m, struct reader *r, struct fault *w
 	(void)reader_u32(&in); /* its own length, already honoured */
 	seq->name = reader_name(&in);
 	seq->docs = in.left;
+	if (!utf8_valid(seq->name))
+		return fault_set(why, FAULT_MALFORMED, "OP_MSG sequence name is not UTF-8");
 	for (size_t i = 0; i < m->nseq; i++)
 		if (bytes_equal(m->seq[i].name, seq->name))
 			return fault_set(why, FAULT_MALFORMED, "OP_MSG repeats a sequence name");

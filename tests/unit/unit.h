@@ -1,4 +1,4 @@
-/* unit.h - what cmocka wants included before it, once. */
+/* unit.h - what every unit test includes first: cmocka, with what it wants before it. */
 #ifndef TESTS_UNIT_UNIT_H
 #define TESTS_UNIT_UNIT_H
 
@@ -8,5 +8,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+/* Members of a table's case: bytes that may hold NULs, and how many they are. */
+#define LITERAL(bytes) (bytes), sizeof(bytes) - 1
 
 #endif
