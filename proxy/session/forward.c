@@ -112,17 +112,26 @@ static bool is_rejection(int32_t code)
 	return code == 10107 || code == 13435 || code == 10058;
 }
 
-static bool is_state_error(struct bytes document, int32_t *code)
+/* A reply's code that speaks of the server's own state.  `*done`: the command was carried
+ * out all the same, and only the waiting for its write concern failed. */
+static bool is_state_error(struct bytes document, int32_t *code, bool *done)
 {
 	struct element ok, e;
-	bool done = doc_find(document, "ok", &ok) && element_truth(&ok);
 	int64_t n;
 
-	if (!doc_find_path(document, done ? "writeConcernError.code" : "code", &e) ||
+	*done = doc_find(document, "ok", &ok) && element_truth(&ok);
+	if (!doc_find_path(document, *done ? "writeConcernError.code" : "code", &e) ||
 		!element_int(&e, &n) || n < INT32_MIN || n > INT32_MAX)
 		return false;
 	*code = (int32_t)n;
 	return transform_is_state_code(*code);
+}
+
+/* What was refused before anything was done can be sent again, whatever it is. */
+static bool may_resend(const struct exchange *x, int32_t code, bool done)
+{
+	return may_repeat(x) || (!done && is_rejection(code) && x->repeats < REPEATS_MAX &&
+					x->session && !x->in_transaction);
 }
 
 static void on_answer(struct exchange *x, struct bytes document)
@@ -130,13 +139,13 @@ static void on_answer(struct exchange *x, struct bytes document)
 	struct disclosure d;
 	struct fault why;
 	int32_t code = 0;
+	bool done = false;
 
 	x->answered_upstream = true;
 	upstream_note_reply_times(x->worker->server->parts.upstream, document);
-	if (is_state_error(document, &code)) {
+	if (is_state_error(document, &code, &done)) {
 		upstream_server_failed(x->worker->pool, x->server);
-		if (may_repeat(x) || (is_rejection(code) && x->repeats < REPEATS_MAX &&
-					     x->session && !x->in_transaction)) {
+		if (may_resend(x, code, done)) {
 			repeat(x);
 			return;
 		}
