@@ -221,6 +221,14 @@ static bool hides_all(const struct spot *spot)
 	       !(spot->at && (spot->node->nchildren || spot->node->any_part));
 }
 
+/* A mask is a function of one value: a document is masked as a whole, since the names in it
+ * are data as well, unless the policy names paths below. */
+static bool is_masked_whole(const struct spot *spot, const struct element *e)
+{
+	return e->type == TYPE_DOCUMENT && spot->node->clearance == CLEAR_MASK &&
+	       !(spot->at && spot->node->nchildren);
+}
+
 static bool put_value(
 	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out)
 {
@@ -231,7 +239,7 @@ static bool put_value(
 
 	if (hides_all(spot))
 		return true;
-	if (element_is_document(e))
+	if (element_is_document(e) && !is_masked_whole(spot, e))
 		return put_inner(w, spot, e, out);
 	if (spot->at && node->part != NO_PART && !keep_part(w, node, e))
 		return false;
