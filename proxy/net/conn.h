@@ -17,17 +17,21 @@
 struct net_conn;
 
 struct net_conn_events {
-	void (*opened)(void *owner);   /* connected, and the TLS handshake is done */
-	void (*readable)(void *owner); /* net_conn_read has something, or the end */
-	void (*drained)(void *owner);  /* all that was written has been handed to the kernel */
-	void (*closed)(void *owner, const char *why); /* by the peer or by an error; once */
+	void (*opened)(void *owner); /* connected, and the TLS handshake is done */
+	/* net_conn_read may have something, or the end; again while anything is left. */
+	void (*readable)(void *owner);
+	/* Or NULL: net_conn_unsent was more than 0, and is 0 now. */
+	void (*drained)(void *owner);
+	/* By the peer or by an error; once.  net_conn_close is still to be called. */
+	void (*closed)(void *owner, const char *why);
 };
 
-/* Takes over a connected socket.  `tls` NULL: plain TCP. */
+/* Takes over a connected, non-blocking socket.  `tls` NULL: plain TCP.  NULL: the peer has
+ * gone already, and the socket is still the caller's. */
 struct net_conn *net_conn_accept(struct net_loop *l, int fd, struct net_tls *tls,
 	const struct net_conn_events *events, void *owner);
 /* Connects; `name` is verified against the certificate and sent as SNI (but for a
- * literal address, which is only verified). */
+ * literal address, which is only verified).  Never NULL: what fails is told by `closed`. */
 struct net_conn *net_conn_connect(struct net_loop *l, const struct sockaddr *to, socklen_t len,
 	struct net_tls *tls, const char *name, const struct net_conn_events *events, void *owner);
 
@@ -37,11 +41,13 @@ size_t net_conn_read(struct net_conn *c, void *to, size_t n);
  * slowed down; what is already decrypted waits. */
 void net_conn_pause(struct net_conn *c, bool paused);
 /* Sends at once what the kernel takes and keeps the rest.  `more`: further bytes follow
- * in this tick, so do not send yet. */
+ * in this tick, so do not send yet.  What is written before `opened` waits for it (up to
+ * 1 MiB).  A peer that leaves 256 MiB unread is given up. */
 void net_conn_write(struct net_conn *c, struct bytes b, bool more);
 size_t net_conn_unsent(const struct net_conn *c);
 /* Lets what is unsent go out (for at most `linger_us`; 0: drop it), then closes; with TLS
- * says close_notify.  The pointer is dead for the owner from here on. */
+ * says close_notify.  A peer that is still sending is read from meanwhile, so that it is
+ * not reset before it has read.  The pointer is dead for the owner from here on. */
 void net_conn_close(struct net_conn *c, uint64_t linger_us);
 
 /* "10.0.3.7:51544", "[::1]:443" or "unix". */

@@ -14,8 +14,11 @@ struct net_loop;
 typedef void net_fn(void *context);
 
 struct net_loop *net_loop_new(void);
+/* When all that uses it is freed or closed; what was deferred is run, what was posted is
+ * not. */
 void net_loop_free(struct net_loop *l);
-/* Runs until net_loop_stop; on the thread that calls it. */
+/* Runs until net_loop_stop, and until connections that were closed have lingered; what was
+ * posted before is run.  On the thread that calls it. */
 void net_loop_run(struct net_loop *l);
 void net_loop_stop(struct net_loop *l); /* from any thread */
 struct event_base *net_loop_base(struct net_loop *l);

@@ -1,6 +1,6 @@
 /* tls.h - what TLS is spoken with: contexts, from files.  Reference-counted, immutable.
  *
- * TLS 1.3, and 1.2 where asked for, with forward secrecy and AEAD only (ECDHE with
+ * TLS 1.3, and 1.2 where asked for (as a client always), with forward secrecy and AEAD only (ECDHE with
  * AES-GCM or ChaCha20-Poly1305); no compression, no renegotiation, no ALPN, no early
  * data.  Sessions are resumed by tickets under keys of the context.
  */
