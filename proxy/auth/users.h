@@ -1,7 +1,8 @@
 /* users.h - users.yaml: who there is, with which roles.
  *
  * Never a password: SCRAM-SHA-256 verifiers only.  Read as an immutable, reference-
- * counted snapshot.  Limits: 100,000 users, 64 roles and 64 attributes a user.
+ * counted snapshot.  Limits: 100,000 users and 16 MB (some 80,000 users with passwords), 64
+ * roles and 64 attributes a user.
  */
 #ifndef PROXY_AUTH_USERS_H
 #define PROXY_AUTH_USERS_H
