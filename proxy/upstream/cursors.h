@@ -3,7 +3,9 @@
  * Ids are random, never 0, and mean nothing to anybody but their owner: user, session and
  * namespace are checked before anything is forwarded.  Shared by all workers, sharded and
  * locked.  An entry is idle, busy (one getMore at a time) or gone; idle ones are forgotten
- * after 10 minutes.  At most CURSORS_PER_USER for one user; the oldest idle one goes first.
+ * after 10 minutes, but for those with noCursorTimeout.  At most CURSORS_PER_USER for one
+ * user; the oldest idle one goes first (the oldest of all if none is idle), and its upstream
+ * cursor is visited by the next cursors_expire.
  */
 #ifndef PROXY_UPSTREAM_CURSORS_H
 #define PROXY_UPSTREAM_CURSORS_H
@@ -12,6 +14,8 @@
 
 #define CURSORS_PER_USER 1000
 #define CURSOR_IDLE_US   (10ull * 60 * 1000 * 1000)
+
+#define CURSOR_NS_MAX 256u /* MongoDB has 255 */
 
 struct cursors;
 
@@ -33,6 +37,7 @@ struct cursor {
 	bool awaiting;    /* tailable with awaitData, or a change stream */
 	char request[33]; /* that opened it */
 	void *plan;
+	char killed_ns[CURSOR_NS_MAX]; /* where cursors_kill leaves upstream_ns */
 };
 typedef void cursor_plan_fn(void *plan);
 
@@ -51,8 +56,9 @@ void cursors_forget(struct cursors *c, int64_t id);
 
 /* What is to be killed upstream, since nobody is left to ask for it. */
 typedef void cursor_orphan_fn(void *context, const struct cursor *cursor);
-/* Kills one of a user's own cursors: true, and *out with a reference to nothing, when it
- * was there.  A busy one is marked, and forgotten when it is given back. */
+/* Kills one of a user's own cursors: true, and *out, when it was there.  `user` and `ns` of
+ * *out are those given here, `upstream_ns` lies in *out itself, and there is no plan.  A busy
+ * one is marked, and forgotten when it is given back. */
 bool cursors_kill(
 	struct cursors *c, int64_t id, struct bytes user, struct bytes ns, struct cursor *out);
 /* All of a session, of a user, or all idle for too long; each is visited, then gone. */
