@@ -15,7 +15,8 @@ layer() {
 	transform | audit) echo 5 ;;
 	upstream) echo 6 ;;
 	session) echo 7 ;;
-	cli | admin) echo 8 ;;
+	admin) echo 8 ;;
+	cli) echo 9 ;;
 	*) echo "layers.sh: unknown module $1" >&2; echo -1 ;;
 	esac
 }

@@ -221,6 +221,7 @@ static int64_t enter_cursor(struct exchange *x, int64_t upstream_id, struct byte
 		.has_session = x->has_lsid,
 		.ns = x->plan.reply.view ? x->plan.ns : upstream_ns,
 		.upstream_ns = upstream_ns,
+		.no_timeout = x->no_cursor_timeout,
 		.awaiting = x->plan.awaits,
 	};
 

@@ -231,7 +231,9 @@ static uint64_t patience_of(const struct exchange *x)
 static void keep_for_later(struct exchange *x)
 {
 	const struct element *filter = command_field(&x->command, "filter");
+	const struct element *lasting = command_field(&x->command, "noCursorTimeout");
 
+	x->no_cursor_timeout = lasting && element_truth(lasting);
 	x->user = x->facts.user->name;
 	x->patience_us = patience_of(x);
 	x->plan.ns = arena_copy(&x->arena, x->plan.ns);

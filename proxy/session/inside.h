@@ -155,6 +155,7 @@ struct exchange {
 	uint64_t began_us;
 	bool unacknowledged;
 	bool refused, prepared;
+	bool no_cursor_timeout;
 	/* logical session and transaction */
 	bool has_lsid, has_txn_number, in_transaction, starts_transaction;
 	uint8_t lsid[LSID_LEN]; /* the client's own */
