@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -23,6 +25,7 @@ struct admin {
 	struct admin_parts parts;
 	struct event_base *base;
 	struct event *stop;
+	int stop_fd; /* libevent's own wake-ups would need its locks in every loop */
 	struct evhttp *http;
 	pthread_t thread;
 	bool running;
@@ -32,8 +35,8 @@ struct admin {
 	int64_t started_us;
 };
 
-static void send_page(struct evhttp_request *request, int code, const char *type,
-	const struct buf *page)
+static void send_page(
+	struct evhttp_request *request, int code, const char *type, const struct buf *page)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 	struct evbuffer *body = evbuffer_new();
@@ -171,8 +174,10 @@ static bool start(struct admin *a, const char *address, struct fault *why)
 {
 	a->base = event_base_new();
 	a->http = a->base ? evhttp_new(a->base) : NULL;
-	a->stop = a->base ? event_new(a->base, -1, EV_PERSIST, on_stop, a) : NULL;
-	if (!a->http || !a->stop)
+	a->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	a->stop = a->base && a->stop_fd >= 0 ? event_new(a->base, a->stop_fd, EV_READ, on_stop, a)
+					     : NULL;
+	if (!a->http || !a->stop || event_add(a->stop, NULL) < 0)
 		return fault_set(why, FAULT_INTERNAL, "the admin listener cannot start");
 	evhttp_set_allowed_methods(a->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
 	evhttp_set_max_headers_size(a->http, HEADERS_MAX);
@@ -193,6 +198,7 @@ struct admin *admin_new(const char *address, const struct admin_parts *parts, st
 {
 	struct admin *a = memory_new(sizeof(*a));
 
+	a->stop_fd = -1;
 	a->parts = *parts;
 	a->started_us = clock_realtime_us();
 	if (start(a, address, why))
@@ -221,7 +227,7 @@ void admin_free(struct admin *a)
 	if (!a)
 		return;
 	if (a->running) {
-		event_active(a->stop, EV_TIMEOUT, 0);
+		(void)eventfd_write(a->stop_fd, 1);
 		pthread_join(a->thread, NULL);
 	}
 	if (a->http)
@@ -230,5 +236,7 @@ void admin_free(struct admin *a)
 		event_free(a->stop);
 	if (a->base)
 		event_base_free(a->base);
+	if (a->stop_fd >= 0)
+		close(a->stop_fd);
 	free(a);
 }

@@ -44,8 +44,9 @@ static void put_latency(struct server *server, struct buf *out)
 	struct latency l;
 
 	server_latency(server, &l);
-	buf_put_str(out, "# HELP mongoward_command_duration_seconds Time from a command's last "
-			 "byte to its answer\n# TYPE mongoward_command_duration_seconds histogram\n");
+	buf_put_str(out,
+		"# HELP mongoward_command_duration_seconds Time from a command's last "
+		"byte to its answer\n# TYPE mongoward_command_duration_seconds histogram\n");
 	for (size_t i = 0; i < LATENCY_BUCKETS; i++)
 		buf_put_format(out, "mongoward_command_duration_seconds_bucket{le=\"%g\"} %llu\n",
 			(double)l.bounds_us[i] / 1e6, (unsigned long long)l.counts[i]);
@@ -77,8 +78,8 @@ void page_metrics(const struct page_facts *f, struct buf *out)
 		"counter", n.audit.failures);
 	put_metric(out, "mongoward_audit_stopped", "1 while the audit log cannot be written",
 		"gauge", n.audit.stopped);
-	put_metric(out, "mongoward_audit_witnessed", "1 while every witness has the last checkpoint",
-		"gauge", n.audit.witnessed);
+	put_metric(out, "mongoward_audit_witnessed",
+		"1 while every witness has the last checkpoint", "gauge", n.audit.witnessed);
 	put_metric(out, "mongoward_upstream_servers", "Servers of the deployment", "gauge",
 		n.upstream.servers);
 	put_metric(out, "mongoward_upstream_servers_up", "Servers that can be reached", "gauge",
@@ -104,8 +105,9 @@ static const char *truth(bool b)
 
 static void put_upstream(const struct page_facts *f, const struct numbers *n, struct buf *out)
 {
-	buf_put_format(out, ",\"upstream\":{\"known\":%s,\"writable\":%s,\"servers\":%zu,"
-			    "\"servers_up\":%zu,\"insecure\":%s,\"version\":",
+	buf_put_format(out,
+		",\"upstream\":{\"known\":%s,\"writable\":%s,\"servers\":%zu,"
+		"\"servers_up\":%zu,\"insecure\":%s,\"version\":",
 		truth(n->upstream.known), truth(n->upstream.writable), n->upstream.servers,
 		n->upstream.servers_up, truth(f->parts->insecure_upstream));
 	json_put_string(out, bytes_str(n->upstream.version));

@@ -134,5 +134,7 @@ void audit_submit(struct audit_ring *r, const struct audit_record *record, audit
 void audit_ring_commit(struct audit_ring *r);
 /* Calls back those whose records have become durable, or have failed. */
 void audit_ring_collect(struct audit_ring *r);
+/* Whether nothing was submitted since the last commit. */
+bool audit_ring_is_idle(const struct audit_ring *r);
 
 #endif

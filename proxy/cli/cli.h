@@ -24,8 +24,10 @@ typedef int cli_fn(int argc, char **argv);
 /* The whole program but its name. */
 int cli_main(int argc, char **argv);
 
-/* "mongoward audit: WHAT\n" and a pointer to --help on standard error; returns CLI_BAD. */
+/* "mongoward audit: WHAT (see `mongoward audit --help`)\n" on standard error; returns CLI_BAD. */
 int cli_usage(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+/* "mongoward audit: WHAT\n" on standard error; returns `code`. */
+int cli_fail(enum cli_exit code, const char *command, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Prints the complaints on standard error; returns CLI_BAD. */
 int cli_complain(const struct complaints *complaints);
 /* Prints the help of a command's row. */

@@ -61,8 +61,8 @@ static bool load_tls(
 	if (config->listen.insecure)
 		return true;
 	*tls = net_tls_server_new(&config->listen.tls, &why);
-	return *tls || complain(complaints, whole(config->listen.tls.certificate), NULL, "%s",
-			       why.detail);
+	return *tls ||
+	       complain(complaints, whole(config->listen.tls.certificate), NULL, "%s", why.detail);
 }
 
 /* Every encrypted field of the policy must have its key before anything is served. */
@@ -146,8 +146,7 @@ static bool open_audit(struct running *r, const char *accept_gap, const struct p
 	return r->audit != NULL;
 }
 
-static bool open_server(
-	struct running *r, struct snapshot *snapshot, struct complaints *complaints)
+static bool open_server(struct running *r, struct snapshot *snapshot, struct complaints *complaints)
 {
 	const struct config *c = r->config;
 	struct server_config config = {
@@ -191,8 +190,10 @@ static bool open_admin(struct running *r, struct complaints *complaints)
 
 static void note(struct running *r, enum audit_event event, const char *act, struct bytes target)
 {
-	const struct audit_record record = {
-		.event = event, .user = bytes_str("mongoward"), .act = bytes_str(act), .target = target};
+	const struct audit_record record = {.event = event,
+		.user = bytes_str("mongoward"),
+		.act = bytes_str(act),
+		.target = target};
 
 	audit_submit(r->ring, &record, NULL, NULL);
 }
@@ -268,12 +269,13 @@ static bool start_all(
 	if (fine)
 		note_snapshot(r, snapshot, true);
 	snapshot_unref(snapshot);
-	return fine && (server_start(r->server, &why) ||
-			       complain(complaints, whole("listen.address"), NULL, "%s", why.detail));
+	return fine &&
+	       (server_start(r->server, &why) ||
+		       complain(complaints, whole("listen.address"), NULL, "%s", why.detail));
 }
 
-struct running *running_start(
-	const char *config_file_name, const char *accept_gap, struct complaints *complaints, int *code)
+struct running *running_start(const char *config_file_name, const char *accept_gap,
+	struct complaints *complaints, int *code)
 {
 	struct running *r = memory_new(sizeof(*r));
 

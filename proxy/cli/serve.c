@@ -43,7 +43,8 @@ static void say_reload(struct running *r)
 /* Until somebody says stop: reloads on SIGHUP, and when watched files have changed. */
 static void wait_for_the_end(struct running *r, const sigset_t *set)
 {
-	const struct timespec look = {.tv_nsec = LOOK_NS % 1000000000, .tv_sec = LOOK_NS / 1000000000};
+	const struct timespec look = {
+		.tv_nsec = LOOK_NS % 1000000000, .tv_sec = LOOK_NS / 1000000000};
 	struct watch *watch = watch_new();
 
 	running_watch(r, watch);

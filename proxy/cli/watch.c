@@ -1,5 +1,6 @@
 #include "cli/watch.h"
 
+#include <sys/stat.h>
 #include <fts.h>
 #include <stdlib.h>
 

@@ -51,8 +51,7 @@ static bool find_namespace(struct deciding *d)
 		return fault_name(d->why, FAULT_INVALID_NAMESPACE, name);
 	plan->collection = name;
 	plan->upstream_collection = name;
-	plan->ns = bytes_str(
-		arena_format(d->arena, "%.*s.%.*s", BYTES_ARG(plan->db), BYTES_ARG(name)));
+	plan->ns = arena_dotted(d->arena, plan->db, name);
 	return true;
 }
 

@@ -17,9 +17,9 @@ static const char *const refused[] = {
 #undef REFUSED
 };
 
-static const char *const generic_fields[] = {
+static const struct bytes generic_fields[] = {
 #define COMMAND(id, name, aliases, on, action, how, fields)
-#define GENERIC_FIELD(name) name,
+#define GENERIC_FIELD(name) BYTES_LITERAL(name),
 #include "query/commands.def"
 #undef COMMAND
 #undef GENERIC_FIELD
@@ -88,7 +88,7 @@ bool command_is_refused(struct bytes name)
 static bool is_generic(struct bytes name)
 {
 	for (size_t i = 0; i < COUNT_OF(generic_fields); i++)
-		if (bytes_equal_str(name, generic_fields[i]))
+		if (bytes_equal(name, generic_fields[i]))
 			return true;
 	return false;
 }

@@ -71,8 +71,7 @@ void kill_upstream_cursor(void *worker, const struct cursor *cursor)
 
 static struct bytes namespace_of(struct exchange *x, struct bytes collection)
 {
-	return bytes_str(arena_format(
-		&x->arena, "%.*s.%.*s", BYTES_ARG(x->command.db), BYTES_ARG(collection)));
+	return arena_dotted(&x->arena, x->command.db, collection);
 }
 
 static void put_known(

@@ -55,7 +55,9 @@ static void put_classes(struct buf *out, const struct policy *p, class_set set, 
 		if (out->len > 1)
 			buf_put_u8(out, ',');
 		json_put_string(out, p->classes[i]);
-		buf_put_format(out, ":\"%s\"", how);
+		buf_put_str(out, ":\"");
+		buf_put_str(out, how);
+		buf_put_u8(out, '"');
 	}
 }
 

@@ -82,13 +82,18 @@ static bool is_declared(const struct shaping *s, struct bytes path)
 /* Keys of a query's parts that MongoDB knows beside its operators. */
 static bool is_part(struct bytes name)
 {
-	static const char *const parts[] = {"q", "u", "c", "limit", "multi", "upsert", "collation",
-		"arrayFilters", "hint", "sort", "key", "name", "unique", "sparse", "locale",
-		"strength", "path", "bsonType", "required", "properties", "level", "w", "j",
-		"wtimeout", "mode", "batchSize"};
+	static const struct bytes parts[] = {BYTES_LITERAL("q"), BYTES_LITERAL("u"),
+		BYTES_LITERAL("c"), BYTES_LITERAL("limit"), BYTES_LITERAL("multi"),
+		BYTES_LITERAL("upsert"), BYTES_LITERAL("collation"), BYTES_LITERAL("arrayFilters"),
+		BYTES_LITERAL("hint"), BYTES_LITERAL("sort"), BYTES_LITERAL("key"),
+		BYTES_LITERAL("name"), BYTES_LITERAL("unique"), BYTES_LITERAL("sparse"),
+		BYTES_LITERAL("locale"), BYTES_LITERAL("strength"), BYTES_LITERAL("path"),
+		BYTES_LITERAL("bsonType"), BYTES_LITERAL("required"), BYTES_LITERAL("properties"),
+		BYTES_LITERAL("level"), BYTES_LITERAL("w"), BYTES_LITERAL("j"),
+		BYTES_LITERAL("wtimeout"), BYTES_LITERAL("mode"), BYTES_LITERAL("batchSize")};
 
 	for (size_t i = 0; i < COUNT_OF(parts); i++)
-		if (bytes_equal_str(name, parts[i]))
+		if (bytes_equal(name, parts[i]))
 			return true;
 	return false;
 }
@@ -217,11 +222,13 @@ static void put_sequence(struct shaping *s, const struct wire_seq *seq)
 /* What every command carries says nothing about it. */
 static bool is_frame_field(struct bytes name)
 {
-	static const char *const names[] = {"$db", "lsid", "$clusterTime", "comment", "txnNumber",
-		"apiVersion", "apiStrict", "apiDeprecationErrors"};
+	static const struct bytes names[] = {BYTES_LITERAL("$db"), BYTES_LITERAL("lsid"),
+		BYTES_LITERAL("$clusterTime"), BYTES_LITERAL("comment"), BYTES_LITERAL("txnNumber"),
+		BYTES_LITERAL("apiVersion"), BYTES_LITERAL("apiStrict"),
+		BYTES_LITERAL("apiDeprecationErrors")};
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (bytes_equal_str(name, names[i]))
+		if (bytes_equal(name, names[i]))
 			return true;
 	return false;
 }

@@ -92,7 +92,12 @@ static void commit_audit(void *context)
 {
 	struct worker *w = context;
 
-	audit_ring_commit(w->ring);
+	/* Where this thread writes the log itself, the answers go out at once; what they let
+	 * begin is committed, too, since nothing else may wake this loop. */
+	do {
+		audit_ring_commit(w->ring);
+		audit_ring_collect(w->ring);
+	} while (!audit_ring_is_idle(w->ring));
 }
 
 static void note_pool(struct worker *w)

@@ -44,12 +44,14 @@ int32_t error_code(struct bytes error)
 /* Fields that say which error it is, and nothing of values. */
 static bool is_harmless(const struct element *e)
 {
-	static const char *const names[] = {"code", "codeName", "index", "ok", "errorLabels",
-		"operationTime", "$clusterTime", "electionId", "opTime", "n", "nModified",
-		"upserted"};
+	static const struct bytes names[] = {BYTES_LITERAL("code"), BYTES_LITERAL("codeName"),
+		BYTES_LITERAL("index"), BYTES_LITERAL("ok"), BYTES_LITERAL("errorLabels"),
+		BYTES_LITERAL("operationTime"), BYTES_LITERAL("$clusterTime"),
+		BYTES_LITERAL("electionId"), BYTES_LITERAL("opTime"), BYTES_LITERAL("n"),
+		BYTES_LITERAL("nModified"), BYTES_LITERAL("upserted")};
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (element_named(e, names[i]))
+		if (bytes_equal(e->name, names[i]))
 			return true;
 	return false;
 }

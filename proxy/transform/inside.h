@@ -36,6 +36,11 @@ struct value {
 bool subject_of(struct transform *t, enum token_kind kind, const struct collection *c,
 	const struct value parts[ID_PART + 1], struct subject_token *out);
 
+/* The token of one subject line, or of the _id when `line` is NULL; `input` is scratch. */
+bool subject_line_token(const struct master *m, enum token_kind kind, const struct collection *c,
+	const struct subject_line *line, const struct value parts[ID_PART + 1], struct buf *input,
+	struct subject_token *out);
+
 /* The token of one literal that a filter looks for under an identifying path. */
 void searched_token(struct transform *t, struct bytes path, bool normalized,
 	const struct element *literal, struct token *out);

@@ -142,15 +142,20 @@ static void put_concern_error(struct replying *r, const struct element *e)
 /* Fields of answers that hold no documents; what is not known is left out. */
 static bool is_plain(const struct element *e)
 {
-	static const char *const names[] = {"ok", "n", "nModified", "nRemoved", "nInserted",
-		"upserted", "lastErrorObject", "electionId", "opTime", "operationTime",
-		"$clusterTime", "numIndexesBefore", "numIndexesAfter",
-		"createdCollectionAutomatically", "commitQuorum", "note", "nIndexesWas", "dropped",
-		"retriedStmtId", "retriedStmtIds", "errorLabels", "expireAfterSeconds_old",
-		"hidden_old", "hidden_new"};
+	static const struct bytes names[] = {BYTES_LITERAL("ok"), BYTES_LITERAL("n"),
+		BYTES_LITERAL("nModified"), BYTES_LITERAL("nRemoved"), BYTES_LITERAL("nInserted"),
+		BYTES_LITERAL("upserted"), BYTES_LITERAL("lastErrorObject"),
+		BYTES_LITERAL("electionId"), BYTES_LITERAL("opTime"),
+		BYTES_LITERAL("operationTime"), BYTES_LITERAL("$clusterTime"),
+		BYTES_LITERAL("numIndexesBefore"), BYTES_LITERAL("numIndexesAfter"),
+		BYTES_LITERAL("createdCollectionAutomatically"), BYTES_LITERAL("commitQuorum"),
+		BYTES_LITERAL("note"), BYTES_LITERAL("nIndexesWas"), BYTES_LITERAL("dropped"),
+		BYTES_LITERAL("retriedStmtId"), BYTES_LITERAL("retriedStmtIds"),
+		BYTES_LITERAL("errorLabels"), BYTES_LITERAL("expireAfterSeconds_old"),
+		BYTES_LITERAL("hidden_old"), BYTES_LITERAL("hidden_new")};
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (element_named(e, names[i]))
+		if (bytes_equal(e->name, names[i]))
 			return true;
 	return false;
 }

@@ -187,10 +187,17 @@ static bool put_at_end(struct editing *x, struct bytes doc, bool array, size_t *
 
 static bool put_in_document(struct editing *x, const struct element *e, bool array, size_t *index)
 {
-	const struct edit *before = edit_of(x, e->whole.at, EDIT_BEFORE);
-	const struct edit *put = edit_of(x, e->whole.at, EDIT_PUT);
+	const struct edit *before, *put;
 	char number[DOC_INDEX_MAX];
 
+	if (!is_touched(x, e->whole)) {
+		doc_put_value(x->out, e->type, array ? doc_index_name(*index, number) : e->name,
+			e->value);
+		(*index)++;
+		return true;
+	}
+	before = edit_of(x, e->whole.at, EDIT_BEFORE);
+	put = edit_of(x, e->whole.at, EDIT_PUT);
 	if (before && !put_added(x, before->put, array, index))
 		return false;
 	if (edit_of(x, e->whole.at, EDIT_DROP))

@@ -62,16 +62,13 @@ static const struct subject_line *first_complete(
 	return NULL;
 }
 
-bool subject_of(struct transform *t, enum token_kind kind, const struct collection *c,
-	const struct value parts[ID_PART + 1], struct subject_token *out)
+bool subject_line_token(const struct master *m, enum token_kind kind, const struct collection *c,
+	const struct subject_line *line, const struct value parts[ID_PART + 1], struct buf *input,
+	struct subject_token *out)
 {
-	const struct subject_line *line = first_complete(c, parts);
-	struct buf *input = &t->scratch;
 	struct bytes whole;
 
 	out->of_id = !line;
-	if (!line && !parts[ID_PART].type)
-		return false;
 	buf_clear(input);
 	buf_put(input, c->ns);
 	buf_put_u8(input, 0);
@@ -81,8 +78,19 @@ bool subject_of(struct transform *t, enum token_kind kind, const struct collecti
 	if (!line)
 		put_part(input, bytes_str("_id"), &parts[ID_PART], false);
 	whole = buf_bytes(input);
-	master_token(t->master, kind, &whole, 1, &out->token);
+	master_token(m, kind, &whole, 1, &out->token);
 	return !input->failed;
+}
+
+bool subject_of(struct transform *t, enum token_kind kind, const struct collection *c,
+	const struct value parts[ID_PART + 1], struct subject_token *out)
+{
+	const struct subject_line *line = first_complete(c, parts);
+
+	out->of_id = !line;
+	if (!line && !parts[ID_PART].type)
+		return false;
+	return subject_line_token(t->master, kind, c, line, parts, &t->scratch, out);
 }
 
 void searched_token(struct transform *t, struct bytes path, bool normalized,
@@ -140,21 +148,32 @@ static void put_pseudonyms(struct transform *t, const struct collection *c,
 	doc_end(out, begun);
 }
 
+/* Names are short: "__mw." and two letters at the most. */
+struct own_name {
+	char text[16];
+	size_t prefix;
+};
+
+static struct bytes own_name(struct own_name *n, const char *letters)
+{
+	size_t len = strlen(letters);
+
+	memcpy(n->text + n->prefix, letters, len);
+	return bytes_of(n->text, n->prefix + len);
+}
+
 void put_own_subject(struct transform *t, const struct collection *c,
 	const struct value parts[ID_PART + 1], const char *prefix, struct buf *out)
 {
 	struct subject_token subject, noise;
-	char name[16];
+	struct own_name n = {.prefix = strlen(prefix)};
 
+	memcpy(n.text, prefix, n.prefix);
 	if (!first_complete(c, parts) || !subject_of(t, TOKEN_SUBJECT, c, parts, &subject) ||
 		!subject_of(t, TOKEN_NOISE, c, parts, &noise))
 		return;
-	snprintf(name, sizeof(name), "%ss", prefix);
-	doc_put_binary(out, bytes_str(name), 0, bytes_of(subject.token.bytes, TOKEN_LEN));
-	snprintf(name, sizeof(name), "%srk", prefix);
-	doc_put_binary(out, bytes_str(name), 0, bytes_of(noise.token.bytes, TOKEN_LEN));
-	snprintf(name, sizeof(name), "%sv", prefix);
-	doc_put_int32(out, bytes_str(name), OWN_VERSION);
-	snprintf(name, sizeof(name), "%sp", prefix);
-	put_pseudonyms(t, c, &subject, bytes_str(name), out);
+	doc_put_binary(out, own_name(&n, "s"), 0, bytes_of(subject.token.bytes, TOKEN_LEN));
+	doc_put_binary(out, own_name(&n, "rk"), 0, bytes_of(noise.token.bytes, TOKEN_LEN));
+	doc_put_int32(out, own_name(&n, "v"), OWN_VERSION);
+	put_pseudonyms(t, c, &subject, own_name(&n, "p"), out);
 }

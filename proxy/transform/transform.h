@@ -59,6 +59,20 @@ struct reply_context {
 bool transform_reply(struct transform *t, const struct reply_context *context, struct bytes reply,
 	struct buf *out, struct disclosure *disclosure, struct fault *why) MUST_CHECK;
 
+/* What somebody knows of a patient: a value under a path, as BSON has it.  The same path may
+ * come with several types of the value. */
+struct known_part {
+	struct bytes path;
+	uint8_t type;
+	struct bytes value;
+};
+/* The tokens under which audit records name that patient: for each collection (of `ns`, or
+ * of any when that is empty) and each of its subject lines whose paths are all known, one
+ * for each choice of types; and with `_id`, that of a document without another subject.
+ * Returns how many there are; those beyond `max` are not written. */
+size_t transform_patient_tokens(const struct policy *p, const struct master *m, struct bytes ns,
+	const struct known_part *parts, size_t nparts, struct subject_token *out, size_t max);
+
 /* Whether an error's code speaks of the upstream's own state (91, 189, 10107, …). */
 bool transform_is_state_code(int32_t code);
 

@@ -15,6 +15,9 @@
 #define RESOLVE_US     (60ull * 1000 * 1000) /* names are looked up anew */
 #define REFRESH_MS     5000u                 /* round trips and lastWrite come without an event */
 
+/* libmongoc tells of a change before its clients see it: so news are looked at again. */
+static const uint64_t looks_ms[] = {5, 50, 500, REFRESH_MS};
+
 /* ---------------------------------------------------------------- callbacks */
 
 /* On libmongoc's threads, with its locks held: only tells. */
@@ -39,11 +42,15 @@ static void on_server(const mongoc_apm_server_changed_t *event)
 static void on_failure(const mongoc_apm_server_heartbeat_failed_t *event)
 {
 	const mongoc_host_list_t *host = mongoc_apm_server_heartbeat_failed_get_host(event);
+	struct upstream *u = mongoc_apm_server_heartbeat_failed_get_context(event);
 	bson_error_t error;
 
 	mongoc_apm_server_heartbeat_failed_get_error(event, &error);
-	log_warning("upstream", "%s does not answer: %s", host->host_and_port, error.message);
-	tell(mongoc_apm_server_heartbeat_failed_get_context(event));
+	/* One that was cancelled has no text: this process does not want to know any more. */
+	if (error.message[0])
+		log_warning(
+			"upstream", "%s does not answer: %s", host->host_and_port, error.message);
+	tell(u);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -273,16 +280,18 @@ static void *watch(void *context)
 	struct upstream *u = context;
 	uint64_t resolved_us = 0;
 	mongoc_client_t *client;
+	size_t look = 0;
 
 	if (!find_clients(u))
 		return NULL;
 	client = mongoc_client_pool_pop(u->clients); /* monitoring starts here */
 	pthread_mutex_lock(&u->lock);
 	while (!u->stopping) {
-		uint64_t now_us = clock_monotonic_us();
-		uint64_t due_ms = clock_monotonic_us() / 1000 + REFRESH_MS;
+		uint64_t now_us = clock_monotonic_us(), due_ms;
 		bool anew = now_us - resolved_us > RESOLVE_US;
 
+		look = u->news ? 0 : look + 1 < COUNT_OF(looks_ms) ? look + 1 : look;
+		due_ms = now_us / 1000 + looks_ms[look];
 		u->news = false;
 		pthread_mutex_unlock(&u->lock);
 		if (anew)

@@ -107,6 +107,18 @@ struct bytes arena_copy(struct arena *a, struct bytes b)
 	return bytes_of(arena_text(a, b), b.len);
 }
 
+struct bytes arena_dotted(struct arena *arena, struct bytes a, struct bytes b)
+{
+	uint8_t *joined = arena_alloc(arena, a.len + 1 + b.len + 1);
+
+	if (a.len)
+		memcpy(joined, a.at, a.len);
+	joined[a.len] = '.';
+	if (b.len)
+		memcpy(joined + a.len + 1, b.at, b.len);
+	return bytes_of(joined, a.len + 1 + b.len);
+}
+
 char *arena_text(struct arena *a, struct bytes b)
 {
 	char *copy = arena_alloc(a, b.len + 1);

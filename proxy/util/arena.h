@@ -29,6 +29,8 @@ void *arena_alloc(struct arena *a, size_t size) __attribute__((malloc, returns_n
 void *arena_array(struct arena *a, size_t count, size_t size)
 	__attribute__((malloc, returns_nonnull));
 struct bytes arena_copy(struct arena *a, struct bytes b);
+/* "a.b", with a NUL behind it that is not counted. */
+struct bytes arena_dotted(struct arena *arena, struct bytes a, struct bytes b);
 char *arena_text(struct arena *a, struct bytes b) __attribute__((returns_nonnull));
 char *arena_format(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3)
 	__attribute__((returns_nonnull));

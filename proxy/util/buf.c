@@ -51,7 +51,7 @@ static size_t next_capacity(const struct buf *b, size_t wanted)
 	return capacity < b->max ? capacity : b->max;
 }
 
-uint8_t *buf_reserve(struct buf *b, size_t n)
+uint8_t *buf_reserve_more(struct buf *b, size_t n)
 {
 	if (b->failed || n > b->max || b->len > b->max - n) {
 		b->failed = true;
@@ -62,16 +62,6 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		b->at = memory_resize(b->at, b->capacity + SPARE, 1);
 	}
 	return b->at + b->len;
-}
-
-void buf_put(struct buf *b, struct bytes bytes)
-{
-	uint8_t *room = bytes.len ? buf_reserve(b, bytes.len) : NULL;
-
-	if (!room)
-		return;
-	memcpy(room, bytes.at, bytes.len);
-	b->len += bytes.len;
 }
 
 void buf_put_format(struct buf *b, const char *format, ...)

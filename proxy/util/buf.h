@@ -28,14 +28,29 @@ void buf_shrink(struct buf *b, size_t keep);
 
 /* Room for `n` more bytes at the end, not yet part of the content; NULL when that
  * would pass the limit.  Valid until the next call on `b`. */
-uint8_t *buf_reserve(struct buf *b, size_t n);
+uint8_t *buf_reserve_more(struct buf *b, size_t n); /* when the fast way does not do */
+static inline uint8_t *buf_reserve(struct buf *b, size_t n)
+{
+	/* What is there already is within the limit. */
+	if (b->at && !b->failed && n <= b->capacity - b->len)
+		return b->at + b->len;
+	return buf_reserve_more(b, n);
+}
 /* Makes `n` reserved and written bytes part of the content. */
 static inline void buf_commit(struct buf *b, size_t n)
 {
 	b->len += n;
 }
 
-void buf_put(struct buf *b, struct bytes bytes);
+static inline void buf_put(struct buf *b, struct bytes bytes)
+{
+	uint8_t *room = bytes.len ? buf_reserve(b, bytes.len) : NULL;
+
+	if (!room)
+		return;
+	memcpy(room, bytes.at, bytes.len);
+	b->len += bytes.len;
+}
 void buf_put_format(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
 static inline void buf_put_u8(struct buf *b, uint8_t v)

@@ -28,6 +28,12 @@ static inline struct bytes bytes_of(const void *at, size_t len)
 	return (struct bytes){.at = at, .len = len};
 }
 
+/* A literal as an initializer of a table. */
+#define BYTES_LITERAL(literal)                                  \
+	{                                                       \
+		(const uint8_t *)(literal), sizeof(literal) - 1 \
+	}
+
 static inline struct bytes bytes_str(const char *s)
 {
 	return bytes_of(s, strlen(s));

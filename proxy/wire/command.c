@@ -150,10 +150,10 @@ bool command_parse(struct command *c, struct bytes message, struct fault *why)
 	return fault_set(why, FAULT_OPCODE, "opcode %d", (int)h.opcode);
 }
 
-const struct element *command_field(const struct command *c, const char *name)
+const struct element *command_field_named(const struct command *c, struct bytes name)
 {
 	for (size_t i = 0; i < c->nfields; i++)
-		if (element_named(&c->fields[i], name))
+		if (bytes_equal(c->fields[i].name, name))
 			return &c->fields[i];
 	return NULL;
 }

@@ -39,7 +39,11 @@ struct command {
 bool command_parse(struct command *c, struct bytes message, struct fault *why) MUST_CHECK;
 
 /* The body field of that name, or NULL. */
-const struct element *command_field(const struct command *c, const char *name);
+const struct element *command_field_named(const struct command *c, struct bytes name);
+static inline const struct element *command_field(const struct command *c, const char *name)
+{
+	return command_field_named(c, bytes_str(name));
+}
 /* The sequence of that name, or NULL. */
 const struct wire_seq *command_seq(const struct command *c, const char *name);
 /* True when the client wants no answer. */

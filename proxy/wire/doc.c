@@ -154,12 +154,12 @@ bool doc_next(struct doc_iter *it, struct element *e)
 	return true;
 }
 
-bool doc_find(struct bytes doc, const char *name, struct element *e)
+bool doc_find_name(struct bytes doc, struct bytes name, struct element *e)
 {
 	struct doc_iter it = doc_iter_of(doc);
 
 	while (doc_next(&it, e))
-		if (element_named(e, name))
+		if (bytes_equal(e->name, name))
 			return true;
 	return false;
 }
@@ -283,13 +283,6 @@ bool element_double(const struct element *e, double *value)
 	default:
 		return false;
 	}
-}
-
-bool element_named(const struct element *e, const char *name)
-{
-	size_t len = strlen(name);
-
-	return e->name.len == len && memcmp(e->name.at, name, len) == 0;
 }
 
 static bool check_at(struct bytes doc, unsigned depth, struct doc_facts *facts, struct fault *why);
@@ -490,5 +483,11 @@ void doc_put_timestamp(struct buf *out, struct bytes name, uint64_t value)
 
 struct bytes doc_index_name(size_t i, char out[DOC_INDEX_MAX])
 {
-	return bytes_of(out, (size_t)snprintf(out, DOC_INDEX_MAX, "%zu", i));
+	char *at = out + DOC_INDEX_MAX;
+
+	do {
+		*--at = (char)('0' + i % 10);
+		i /= 10;
+	} while (i);
+	return bytes_of(at, (size_t)(out + DOC_INDEX_MAX - at));
 }

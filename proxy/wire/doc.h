@@ -68,7 +68,11 @@ bool doc_next(struct doc_iter *it, struct element *e);
 /* The document at the front of `b`, by its own length; empty when that is a lie. */
 struct bytes doc_at_front(struct bytes b);
 /* The first element of that name; false when there is none. */
-bool doc_find(struct bytes doc, const char *name, struct element *e);
+bool doc_find_name(struct bytes doc, struct bytes name, struct element *e);
+static inline bool doc_find(struct bytes doc, const char *name, struct element *e)
+{
+	return doc_find_name(doc, bytes_str(name), e);
+}
 /* As above along a path "a.b.c" of documents (not of arrays). */
 bool doc_find_path(struct bytes doc, const char *path, struct element *e);
 size_t doc_count(struct bytes doc); /* of elements */
@@ -89,7 +93,10 @@ bool element_truth(const struct element *e);
 /* An int32 or int64, or a double that is a whole number of 64 bits. */
 bool element_int(const struct element *e, int64_t *value);
 bool element_double(const struct element *e, double *value);
-bool element_named(const struct element *e, const char *name);
+static inline bool element_named(const struct element *e, const char *name)
+{
+	return bytes_equal_str(e->name, name);
+}
 
 /* What a strict check saw. */
 struct doc_facts {
