@@ -9,6 +9,7 @@
 
 #include "cli/config_values.h"
 #include "cli/secret_env.h"
+#include "net/address.h"
 #include "util/file.h"
 #include "util/memory.h"
 #include "util/yaml.h"
@@ -129,6 +130,16 @@ static void take_value(struct loading *l, size_t row, const struct yaml_node *no
 			"'%s' needs a single value", config_rows[row].path);
 }
 
+/* As `policy: {directory: …, signers: …}`, of a later version. */
+static void refuse_mapping(struct loading *l, size_t row, const struct yaml_node *node)
+{
+	complain(l->complaints, node->key_at, "give it a single value",
+		"'%s' in this form is not supported by this version", config_rows[row].path);
+	/* It is there: that it is missing need not be said, too. */
+	if (config_rows[row].kind == CONFIG_TEXT || config_rows[row].kind == CONFIG_PATH)
+		l->config->texts[row] = "";
+}
+
 static void take_mapping(struct loading *l, const struct yaml_node *mapping, const char *above)
 {
 	for (size_t i = 0; i < mapping->count; i++) {
@@ -137,9 +148,11 @@ static void take_mapping(struct loading *l, const struct yaml_node *mapping, con
 			*above ? "." : "", BYTES_ARG(child->key));
 		size_t row = row_of(path);
 
-		if (is_unsupported(path) || (row < config_nrows && child->kind == YAML_MAPPING))
+		if (is_unsupported(path))
 			complain(l->complaints, child->key_at, "leave it out",
-				"'%s' in this form is not supported by this version", path);
+				"'%s' is not supported by this version", path);
+		else if (row < config_nrows && child->kind == YAML_MAPPING)
+			refuse_mapping(l, row, child);
 		else if (row < config_nrows)
 			take_value(l, row, child);
 		else if (!is_parent(path))
@@ -153,19 +166,21 @@ static void take_mapping(struct loading *l, const struct yaml_node *mapping, con
 	}
 }
 
-static bool take_file(struct loading *l, struct arena *scratch)
+/* From `text` if it is given, else from the file. */
+static bool take_file(struct loading *l, const struct bytes *text, struct arena *scratch)
 {
 	const struct yaml_node *root;
 
 	if (!l->file)
 		return true;
-	root = yaml_load(scratch, l->file, l->complaints);
+	root = text ? yaml_parse(scratch, l->file, *text, l->complaints)
+		    : yaml_load(scratch, l->file, l->complaints);
 	if (!root)
 		return false;
 	if (root->kind == YAML_MAPPING)
 		take_mapping(l, root, "");
 	else if (root->kind != YAML_NULL)
-		complain(l->complaints, root->at, "write it as `key: value`",
+		return complain(l->complaints, root->at, "write it as `key: value`",
 			"options are expected");
 	return true;
 }
@@ -245,23 +260,19 @@ static const char *resolved(struct loading *l, const char *path)
 	return arena_format(&l->config->arena, "%s/%s", l->folder, path);
 }
 
-static void resolve_all(struct loading *l)
+static void resolve(struct loading *l, size_t i)
 {
+	const struct config_row *row = &config_rows[i];
 	struct config *c = l->config;
 
-	for (size_t i = 0; i < config_nrows; i++) {
-		const struct config_row *row = &config_rows[i];
-
-		if (!c->texts[i])
-			c->texts[i] = row->default_text;
-		if (!c->texts[i] && strcmp(row->path, "instance") == 0)
-			c->texts[i] = default_instance(&c->arena);
-		if (c->texts[i] && row->kind == CONFIG_PATH)
-			c->texts[i] = resolved(l, c->texts[i]);
-		if (c->texts[i] && config_set(c, row, c->texts[i], l->places[i], l->complaints) &&
-			row->kind == CONFIG_LIST)
-			c->texts[i] = arena_text(&c->arena, bytes_str(c->texts[i]));
-	}
+	if (!c->texts[i])
+		c->texts[i] = row->default_text;
+	if (!c->texts[i] && strcmp(row->path, "instance") == 0)
+		c->texts[i] = default_instance(&c->arena);
+	if (c->texts[i] && row->kind == CONFIG_PATH)
+		c->texts[i] = resolved(l, c->texts[i]);
+	if (c->texts[i])
+		(void)config_set(c, row, c->texts[i], l->places[i], l->complaints);
 }
 
 /* ------------------------------------------------------------------- checking */
@@ -337,6 +348,27 @@ static void check_audit(struct loading *l)
 	check_witness(l);
 }
 
+static void check_address(struct loading *l, const char *path, const char *text, const char *hint)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+
+	if (text && !net_address_parse(text, &address, &len))
+		complain(l->complaints, place_of(l, path), hint, "'%s' is no ADDRESS:PORT", text);
+}
+
+static void check_numbers(struct loading *l)
+{
+	const struct config *c = l->config;
+
+	if (c->upstream.pool_min > c->upstream.pool_max)
+		complain(l->complaints, place_of(l, "upstream.pool.min"), "lower it",
+			"upstream.pool.min is above upstream.pool.max");
+	if (c->limits.memory < c->limits.message)
+		complain(l->complaints, place_of(l, "limits.memory"), "raise it",
+			"limits.memory is below limits.message: the largest message never fits");
+}
+
 static void check_vault(struct loading *l)
 {
 	const char *dot = strchr(l->config->keys.vault, '.');
@@ -388,6 +420,24 @@ static void read_password(struct loading *l)
 	}
 }
 
+/* Never said back: it may be the password. */
+static void refuse_password(struct loading *l)
+{
+	const char *uri = l->config->upstream.uri;
+	const char *user = uri ? strstr(uri, "://") : NULL;
+	const char *at, *colon;
+
+	if (!user)
+		return;
+	user += strlen("://");
+	at = memrchr(user, '@', strcspn(user, "/?"));
+	colon = strchr(user, ':');
+	if (at && colon && colon < at)
+		complain(l->complaints, place_of(l, "upstream.uri"),
+			"take it out, and name password_file or password_env",
+			"a password stands in the URI");
+}
+
 static void read_uri(struct loading *l)
 {
 	struct config *c = l->config;
@@ -411,8 +461,9 @@ static void read_uri(struct loading *l)
 		buf_init(&text, SECRET_MAX);
 		if (read_secret_file(l, c->uri_file, "upstream.uri_file", &text))
 			c->upstream.uri = arena_text(&c->arena, bytes_of(text.at, text.len - 1));
-		buf_fini(&text);
+		buf_wipe(&text);
 	}
+	refuse_password(l);
 }
 
 /* -------------------------------------------------------------------- loading */
@@ -433,7 +484,23 @@ static void begin(struct loading *l, const char *file, struct complaints *compla
 	free(copy);
 }
 
-struct config *config_load(const char *file, struct complaints *complaints)
+static void check_all(struct loading *l)
+{
+	check_listen(l);
+	check_address(l, "listen.address", l->config->listen.address, "0.0.0.0:27017");
+	check_address(l, "admin.address", l->config->admin_address, "127.0.0.1:9090");
+	check_numbers(l);
+	read_uri(l);
+	read_password(l);
+	need(l, "policy", "policy: policies/hospital");
+	need(l, "users", "users: users.yaml");
+	need(l, "keys.provider.file", "mongoward init makes one");
+	check_vault(l);
+	check_audit(l);
+}
+
+static struct config *load(
+	const char *file, const struct bytes *text, struct complaints *complaints)
 {
 	size_t before = complaints->count;
 	struct arena scratch;
@@ -441,18 +508,12 @@ struct config *config_load(const char *file, struct complaints *complaints)
 
 	begin(&l, file, complaints);
 	arena_init(&scratch);
-	if (take_file(&l, &scratch)) {
+	if (take_file(&l, text, &scratch)) {
 		take_environment(&l);
 		check_environment(&l);
-		resolve_all(&l);
-		check_listen(&l);
-		read_uri(&l);
-		read_password(&l);
-		need(&l, "policy", "policy: policies/hospital");
-		need(&l, "users", "users: users.yaml");
-		need(&l, "keys.provider.file", "mongoward init makes one");
-		check_vault(&l);
-		check_audit(&l);
+		for (size_t i = 0; i < config_nrows; i++)
+			resolve(&l, i);
+		check_all(&l);
 	}
 	arena_fini(&scratch);
 	free(l.folder);
@@ -460,6 +521,16 @@ struct config *config_load(const char *file, struct complaints *complaints)
 		return l.config;
 	config_free(l.config);
 	return NULL;
+}
+
+struct config *config_load(const char *file, struct complaints *complaints)
+{
+	return load(file, NULL, complaints);
+}
+
+struct config *config_parse(const char *file, struct bytes text, struct complaints *complaints)
+{
+	return load(file, &text, complaints);
 }
 
 void config_free(struct config *c)
@@ -497,9 +568,9 @@ char *config_read_one(const char *file, const char *path, struct complaints *com
 
 	begin(&l, file, complaints);
 	arena_init(&scratch);
-	if (take_file(&l, &scratch)) {
+	if (take_file(&l, NULL, &scratch)) {
 		take_environment(&l);
-		resolve_all(&l);
+		resolve(&l, row);
 		need(&l, path, "name the file with --config");
 		if (complaints->count == before)
 			text = memory_text(bytes_str(l.config->texts[row]));

@@ -57,6 +57,8 @@ struct config {
 const char *config_file(const char *named);
 /* NULL and complaints when anything is wrong. */
 struct config *config_load(const char *file, struct complaints *complaints);
+/* The same as if `text` stood in the file of that name. */
+struct config *config_parse(const char *file, struct bytes text, struct complaints *complaints);
 void config_free(struct config *c);
 /* Whether a reload may put `fresh` in place of `now`; complains about each option that needs
  * a restart. */

@@ -1,6 +1,6 @@
 #include "cli/config_values.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
 #define NAME_LEN_MAX 63u
 
@@ -72,18 +72,31 @@ static void store(struct config *c, const struct config_row *row, uint64_t value
 		memcpy(at, &byte, sizeof(byte));
 }
 
+void config_put_number(char *out, size_t size, enum config_kind kind, uint64_t value)
+{
+	const struct unit *units = kind == CONFIG_DURATION ? durations : sizes;
+	size_t n = kind == CONFIG_DURATION ? COUNT_OF(durations) : COUNT_OF(sizes), i = n - 1;
+
+	while (i > 0 && (!value || value % units[i].factor))
+		i--;
+	if (kind == CONFIG_COUNT)
+		i = 0;
+	snprintf(out, size, "%llu%s", (unsigned long long)(value / units[i].factor), units[i].name);
+}
+
 static bool set_number(struct config *c, const struct config_row *row, uint64_t value,
 	const char *text, struct place at, struct complaints *complaints)
 {
-	if (value < row->low || value > row->high)
-		return complain(complaints, at, NULL, "'%s' is %s; %llu to %llu%s are allowed",
-			row->path, text, (unsigned long long)row->low,
-			(unsigned long long)row->high,
-			row->kind == CONFIG_SIZE       ? " bytes"
-			: row->kind == CONFIG_DURATION ? " microseconds"
-						       : "");
-	store(c, row, value);
-	return true;
+	char low[32], high[32];
+
+	if (value >= row->low && value <= row->high) {
+		store(c, row, value);
+		return true;
+	}
+	config_put_number(low, sizeof(low), row->kind, row->low);
+	config_put_number(high, sizeof(high), row->kind, row->high);
+	return complain(complaints, at, NULL, "'%s' is %s; %s to %s are allowed", row->path, text,
+		low, high);
 }
 
 static bool set_count(struct config *c, const struct config_row *row, const char *text,

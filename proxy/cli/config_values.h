@@ -35,6 +35,9 @@ bool config_set(struct config *c, const struct config_row *row, const char *text
 bool config_parse_size(const char *text, uint64_t *bytes);
 bool config_parse_duration(const char *text, uint64_t *us);
 
+/* The other way round, in the largest unit that divides the value. */
+void config_put_number(char *out, size_t size, enum config_kind kind, uint64_t value);
+
 bool config_is_name_character(char c);
 bool config_is_name(const char *text); /* of an audit chain */
 

@@ -9,6 +9,7 @@
 
 #include "auth/users.h"
 #include "cli/args.h"
+#include "cli/dumps.h"
 #include "cli/field_keys.h"
 #include "cli/init_files.h"
 #include "cli/password.h"
@@ -120,12 +121,13 @@ static int init(const struct init_request *r)
 	return made ? CLI_OK : CLI_BAD;
 }
 
-/* Before anything is written: the URI must be one that `serve` would take, with a password
- * where it names a user. */
+/* Before anything is written: the URI must be one that `serve` would take. */
 static bool check_uri(const struct init_request *r)
 {
+	/* A password that comes later from the environment cannot be looked at here. */
+	const char *later = init_names_user(r->upstream_uri) ? "later" : NULL;
 	const struct upstream_config config = {.uri = r->upstream_uri,
-		.password = strchr(r->upstream_uri, '@') ? "any" : NULL,
+		.password = r->password.len ? (const char *)r->password.at : later,
 		.insecure = r->insecure_upstream,
 		.pool_max = 1,
 		.awaiting_max = 1};
@@ -157,6 +159,8 @@ int cli_init(int argc, char **argv)
 
 	if (end != ARGS_GO_ON)
 		return args_exit(end);
+	if (!dumps_forbid("init"))
+		return CLI_BAD;
 	if (!r.upstream_uri)
 		return cli_usage("init", "--upstream is missing");
 	if (!r.hostname) {
@@ -164,12 +168,10 @@ int cli_init(int argc, char **argv)
 		r.hostname = hostname;
 	}
 	r.listen = r.listen ? r.listen : LISTEN;
-	if (!check_uri(&r))
-		return CLI_BAD;
 	buf_init(&password, CLI_PASSWORD_MAX + 2);
 	if (!password_stdin || password_read("init", "", true, false, &password)) {
 		r.password = buf_bytes(&password);
-		code = init(&r);
+		code = check_uri(&r) ? init(&r) : CLI_BAD;
 	}
 	buf_wipe(&password);
 	return code;

@@ -189,6 +189,13 @@ static void put_quoted(struct buf *out, const char *text)
 	buf_put_u8(out, '"');
 }
 
+bool init_names_user(const char *uri)
+{
+	const char *authority = strstr(uri, "://");
+
+	return authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?"));
+}
+
 static bool put_config(const struct init_request *r, struct complaints *c)
 {
 	struct buf out;
@@ -208,7 +215,9 @@ static bool put_config(const struct init_request *r, struct complaints *c)
 			  "  uri: ");
 	put_quoted(&out, r->upstream_uri);
 	buf_put_str(&out, r->password.len ? "\n  password_file: keys/upstream.password\n"
-					  : "\n  # password_env: MONGOWARD_UPSTREAM_PASSWORD\n");
+			  : init_names_user(r->upstream_uri)
+				  ? "\n  password_env: MONGOWARD_UPSTREAM_PASSWORD\n"
+				  : "\n");
 	if (r->insecure_upstream)
 		buf_put_str(&out, "  insecure: true               # plain TCP to the database\n");
 	buf_put_str(&out,

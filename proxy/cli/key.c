@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/dumps.h"
 #include "cli/field_keys.h"
 #include "util/json.h"
 
@@ -95,6 +96,8 @@ int cli_key(int argc, char **argv)
 
 	if (end != ARGS_GO_ON)
 		return args_exit(end);
+	if (!dumps_forbid("key"))
+		return CLI_BAD;
 	if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0)
 		return cli_usage("key", "unknown word '%s'", verb);
 	if ((strcmp(verb, "create") == 0) != missing)

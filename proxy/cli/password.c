@@ -44,6 +44,7 @@ static bool ask(int terminal, const char *prompt, struct buf *out)
 		return false;
 	came = read_line(terminal, out);
 	(void)tcsetattr(terminal, TCSAFLUSH, &before);
+	/* The newline that was typed was not echoed either. */
 	return file_write_all(terminal, bytes_str("\n")) && came;
 }
 
