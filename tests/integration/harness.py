@@ -118,7 +118,7 @@ class Process:
     def running(self):
         return self.process.poll() is None
 
-    def signal(self, number):
+    def send(self, number):
         self.process.send_signal(number)
 
     def wait(self, seconds=STOP_SECONDS):
@@ -141,7 +141,7 @@ class Process:
 
     def stop(self, number=signal.SIGTERM):
         if self.running():
-            self.signal(number)
+            self.send(number)
         return self.wait()
 
 
@@ -322,7 +322,7 @@ class Proxy:
     def reload(self):
         """SIGHUP, and wait for the verdict: True when it was taken."""
         before = len(self.server.lines["stderr"])
-        self.server.signal(signal.SIGHUP)
+        self.server.send(signal.SIGHUP)
         verdict = re.compile(r"(reloaded:)|(reload was refused)")
 
         def look():
