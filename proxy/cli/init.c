@@ -9,7 +9,6 @@
 
 #include "auth/users.h"
 #include "cli/args.h"
-#include "cli/dumps.h"
 #include "cli/field_keys.h"
 #include "cli/init_files.h"
 #include "cli/password.h"
@@ -159,8 +158,6 @@ int cli_init(int argc, char **argv)
 
 	if (end != ARGS_GO_ON)
 		return args_exit(end);
-	if (!dumps_forbid("init"))
-		return CLI_BAD;
 	if (!r.upstream_uri)
 		return cli_usage("init", "--upstream is missing");
 	if (!r.hostname) {

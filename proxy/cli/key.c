@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cli/args.h"
-#include "cli/dumps.h"
 #include "cli/field_keys.h"
 #include "util/json.h"
 
@@ -96,8 +95,6 @@ int cli_key(int argc, char **argv)
 
 	if (end != ARGS_GO_ON)
 		return args_exit(end);
-	if (!dumps_forbid("key"))
-		return CLI_BAD;
 	if (strcmp(verb, "list") != 0 && strcmp(verb, "create") != 0)
 		return cli_usage("key", "unknown word '%s'", verb);
 	if ((strcmp(verb, "create") == 0) != missing)

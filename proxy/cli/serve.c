@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "cli/args.h"
-#include "cli/dumps.h"
 #include "cli/running.h"
 #include "cli/watch.h"
 #include "util/log.h"
@@ -77,8 +76,6 @@ int cli_serve(int argc, char **argv)
 
 	if (end != ARGS_GO_ON)
 		return args_exit(end);
-	if (!dumps_forbid("serve"))
-		return CLI_BAD;
 	block_signals(&signals);
 	complaints_init(&complaints);
 	r = running_start(file, gap, &complaints, &code);

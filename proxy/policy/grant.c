@@ -14,7 +14,7 @@ struct bytes user_attribute(const struct user *user, struct bytes name)
 static bool is_in_network(const struct network *n, const uint8_t address[16])
 {
 	unsigned whole = n->bits / 8, rest = n->bits % 8;
-	uint8_t mask = rest ? (uint8_t)(0xff << (8 - rest)) : 0;
+	unsigned mask = rest ? 0xffu << (8 - rest) & 0xffu : 0;
 
 	if (memcmp(n->address, address, whole) != 0)
 		return false;
