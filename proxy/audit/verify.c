@@ -12,6 +12,8 @@
 #define DAY_US        (INT64_C(24) * 3600 * 1000000)
 #define PROGRESS_STEP (UINT64_C(8) << 20)
 
+static bool vfail(struct verify *v, enum verify_end end, const char *where, const char *format,
+	va_list args) PRINTF_LIKE(4, 0);
 static bool vfail(
 	struct verify *v, enum verify_end end, const char *where, const char *format, va_list args)
 {

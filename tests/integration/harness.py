@@ -76,7 +76,7 @@ class Process:
         self.process = subprocess.Popen(
             [str(a) for a in arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, **(env or {})}, preexec_fn=preexec)
+            env=environment(env), preexec_fn=preexec)
         self.readers = [
             threading.Thread(target=self._read, args=(name, getattr(self.process, name)), daemon=True)
             for name in self.lines]
@@ -145,11 +145,17 @@ class Process:
         return self.wait()
 
 
+def environment(own):
+    """Ours, but without variables that the program would take for options."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MONGOWARD_")}
+    return {**inherited, **(own or {})}
+
+
 def run(arguments, stdin=None, expect=0, env=None):
     """A command that ends by itself; its standard output."""
     done = subprocess.run(
         [str(a) for a in arguments], input=stdin, capture_output=True, text=True,
-        timeout=START_SECONDS, env={**os.environ, **(env or {})})
+        timeout=START_SECONDS, env=environment(env))
     if expect is not None and done.returncode != expect:
         raise AssertionError(
             f"{' '.join(map(str, arguments))}: exit {done.returncode}, not {expect}\n"
