@@ -230,7 +230,9 @@ void audit_submit(
 {
 	struct parcel *p = r->filling;
 
-	if (flood_takes(r->audit->flood, record, clock_monotonic_us())) {
+	bool counted = record->event == AUDIT_REFUSAL || record->event == AUDIT_LOGIN_FAILED;
+
+	if (counted && flood_takes(r->audit->flood, record, clock_monotonic_us())) {
 		if (done)
 			batch_wait(&p->batch, done, context, true);
 		return;

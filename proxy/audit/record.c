@@ -206,13 +206,32 @@ static void put_who(
 	PUT(out, "],");
 }
 
+/* A thread's commands mostly have the shape of those just before. */
+#define SHAPE_KEPT 1024u
+
+static const uint8_t *hash_of_shape(struct bytes shape)
+{
+	static _Thread_local struct {
+		size_t len;
+		uint8_t shape[SHAPE_KEPT];
+		uint8_t hash[LINE_HASH_LEN];
+	} last;
+
+	if (shape.len == last.len && memcmp(shape.at, last.shape, shape.len) == 0)
+		return last.hash;
+	last.len = shape.len <= SHAPE_KEPT ? shape.len : 0;
+	memcpy(last.shape, shape.at, last.len);
+	line_hash(shape, last.hash);
+	return last.hash;
+}
+
 static void put_shape(struct buf *out, struct bytes shape, bool shortened)
 {
-	uint8_t hash[LINE_HASH_LEN];
+	const uint8_t *hash;
 
 	if (!shape.len)
 		return;
-	line_hash(shape, hash);
+	hash = hash_of_shape(shape);
 	if (shape.len > SHAPE_MAX || shortened)
 		shape = bytes_str(LONG_SHAPE);
 	PUT(out, "\"shape\":");

@@ -92,6 +92,8 @@ static size_t read_tls(struct net_conn *c, uint8_t *to, size_t n)
 {
 	size_t total = 0, got;
 
+	if (c->dry && !SSL_pending(c->ssl) && !net_has_ciphertext(c))
+		return 0;
 	ERR_clear_error();
 	while (total < n) {
 		/* Not even asked when it is known to have nothing. */

@@ -262,9 +262,13 @@ static const uint64_t latency_bounds[LATENCY_BUCKETS] = {
 
 void note_latency(struct worker *w, uint64_t us)
 {
-	for (size_t i = 0; i < LATENCY_BUCKETS; i++)
-		if (us <= latency_bounds[i])
-			atomic_fetch_add_explicit(&w->latency[i], 1, memory_order_relaxed);
+	size_t i = 0;
+
+	/* Each is counted once; whoever reads adds up. */
+	while (i < LATENCY_BUCKETS && us > latency_bounds[i])
+		i++;
+	if (i < LATENCY_BUCKETS)
+		atomic_fetch_add_explicit(&w->latency[i], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->latency[LATENCY_BUCKETS], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->latency[LATENCY_BUCKETS + 1], us, memory_order_relaxed);
 }
@@ -277,7 +281,8 @@ void server_latency(struct server *s, struct latency *out)
 		const struct worker *w = &s->workers[i];
 
 		for (size_t b = 0; b < LATENCY_BUCKETS; b++)
-			out->counts[b] += atomic_load(&w->latency[b]);
+			for (size_t below = 0; below <= b; below++)
+				out->counts[b] += atomic_load(&w->latency[below]);
 		out->total += atomic_load(&w->latency[LATENCY_BUCKETS]);
 		out->sum_us += atomic_load(&w->latency[LATENCY_BUCKETS + 1]);
 	}
