@@ -204,6 +204,11 @@ static void open_now(struct net_conn *c)
 	struct buf early = c->early;
 
 	c->state = NET_OPEN;
+	if (c->ssl && c->loop->nbuffered < NET_BUFFERED_MAX) {
+		c->loop->nbuffered++;
+		c->buffered = true;
+		(void)SSL_clear_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS);
+	}
 	net_watch_read(c, !c->paused);
 	buf_init(&c->early, EARLY_MAX);
 	if (early.len)

@@ -2,7 +2,9 @@
  *
  * The owner pulls what it reads, and is told when there is something to pull.  OpenSSL
  * works over a BIO of ours: ciphertext is received into, and sent from, buffers of the
- * worker; a connection owns only what is left over, and an idle one owns no buffer.
+ * worker; a connection owns only what is left over, and an idle one owns no buffer, but for
+ * the NET_BUFFERED_MAX of a loop that keep OpenSSL's (34 kB each) instead of asking for them
+ * with every message.
  * Callbacks come from the loop; none comes after net_conn_close, and none from within a
  * call of the owner.
  */
@@ -15,6 +17,8 @@
 #include "net/tls.h"
 
 struct net_conn;
+
+#define NET_BUFFERED_MAX 256u
 
 struct net_conn_events {
 	void (*opened)(void *owner); /* connected, and the TLS handshake is done */

@@ -47,6 +47,7 @@ struct net_loop {
 	uint8_t in[NET_SCRATCH_LEN];
 	uint8_t out[NET_SCRATCH_LEN];
 	size_t in_from, in_len, out_len;
+	size_t nbuffered; /* connections that keep OpenSSL's buffers */
 };
 
 enum net_state { NET_CONNECTING, NET_SHAKING, NET_OPEN, NET_FAILED };
@@ -61,6 +62,7 @@ struct net_conn {
 	void *owner;
 	struct event read, write;
 	bool paused;
+	bool buffered;         /* one of the loop's that keep OpenSSL's buffers */
 	bool reading, writing; /* their event is added */
 	bool dry;              /* the kernel has been emptied since the last event */
 	bool broken;           /* nothing can be sent or received any more */

@@ -12,6 +12,7 @@ static void destroy(void *context)
 	struct net_conn *c = context;
 
 	SSL_free(c->ssl);
+	c->loop->nbuffered -= c->buffered;
 	net_tls_unref(c->tls);
 	if (c->fd >= 0)
 		close(c->fd);
