@@ -185,6 +185,10 @@ static bool may_run(struct exchange *x, const struct command_row *row, struct fa
 {
 	struct session *s = x->session;
 
+	if (x->command.opcode == OPCODE_QUERY &&
+		!(row && (row->id == COMMAND_HELLO || row->id == COMMAND_IS_MASTER)))
+		return fault_set(
+			why, FAULT_OP_QUERY, "OP_QUERY for something else than a handshake");
 	if (atomic_load(&x->worker->server->draining)) {
 		x->closes = true;
 		return fault_set(why, FAULT_SHUTDOWN, "draining");

@@ -252,13 +252,6 @@ void answer_locally(struct exchange *x)
 		[COMMAND_AUTHENTICATE] = login_x509,
 		[COMMAND_LOGOUT] = answer_logout,
 	};
-	bool handshake = x->plan.row->id == COMMAND_HELLO || x->plan.row->id == COMMAND_IS_MASTER;
-	struct fault why;
 
-	if (x->command.opcode == OPCODE_QUERY && !handshake) {
-		fault_set(&why, FAULT_OP_QUERY, "OP_QUERY for something else than a handshake");
-		exchange_refuse(x, &why, 0);
-		return;
-	}
 	answers[x->plan.row->id](x);
 }
