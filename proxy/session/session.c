@@ -10,6 +10,8 @@
 #define LINGER_US (2ull * 1000 * 1000)
 /* What a client may send ahead while its command is being carried out. */
 #define AHEAD_MAX (64u * 1024)
+/* While this much of its answers is unread, a client's commands are not taken. */
+#define OWED_MAX  (1024u * 1024)
 
 /* How many connections a user has; under the server's lock. */
 struct user_count {
@@ -213,7 +215,7 @@ static void take_from_in(struct session *s)
 {
 	bool alive = true;
 
-	while (alive && !s->exchange && s->in.len) {
+	while (alive && !s->exchange && s->in.len && net_conn_unsent(s->conn) < OWED_MAX) {
 		size_t n = take_message(s, buf_bytes(&s->in), &alive);
 
 		if (!alive || !n)
@@ -247,7 +249,7 @@ static bool read_afresh(struct session *s)
 	struct bytes b = bytes_of(w->scratch, n);
 	bool alive = true;
 
-	while (alive && b.len && !s->exchange) {
+	while (alive && b.len && !s->exchange && net_conn_unsent(s->conn) < OWED_MAX) {
 		size_t taken = take_message(s, b, &alive);
 
 		if (!taken)
@@ -264,12 +266,21 @@ static bool is_free(const struct session *s)
 	return !s->closing && !s->exchange && !s->waits_for_grant;
 }
 
+/* The client has to read before it is served again; on_drained goes on then. */
+static bool owes_reading(struct session *s)
+{
+	if (net_conn_unsent(s->conn) < OWED_MAX)
+		return false;
+	set_paused(s, true);
+	return true;
+}
+
 /* Reads and carries out until there is nothing to read, or something to wait for. */
 static void pump(struct session *s)
 {
-	while (is_free(s)) {
+	while (is_free(s) && !owes_reading(s)) {
 		take_from_in(s);
-		if (!is_free(s) || !(s->in.len ? read_on : read_afresh)(s))
+		if (!is_free(s) || owes_reading(s) || !(s->in.len ? read_on : read_afresh)(s))
 			return;
 	}
 }
@@ -304,9 +315,15 @@ void session_go_on(struct session *s)
 	pump(s);
 }
 
+static void on_drained(void *owner)
+{
+	session_go_on(owner);
+}
+
 static const struct net_conn_events session_events = {
 	.opened = on_opened,
 	.readable = on_readable,
+	.drained = on_drained,
 	.closed = on_closed,
 };
 
