@@ -180,17 +180,36 @@ static void draw_request_id(struct exchange *x)
 	sodium_bin2hex(x->request, sizeof(x->request), id, sizeof(id));
 }
 
+/* Without them a driver does not send its command again, at another proxy or at this one
+ * once it is back. */
+static unsigned labels_of_shutdown(const struct command *c, const struct command_row *row)
+{
+	bool ends = row &&
+		    (row->id == COMMAND_COMMIT_TRANSACTION || row->id == COMMAND_ABORT_TRANSACTION);
+
+	if (command_field(c, "autocommit") && !ends)
+		return LABEL_TRANSIENT_TRANSACTION;
+	return command_field(c, "txnNumber") ? LABEL_RETRYABLE_WRITE : 0;
+}
+
+static bool is_handshake(const struct command_row *row)
+{
+	return row && (row->id == COMMAND_HELLO || row->id == COMMAND_IS_MASTER);
+}
+
 /* Why a command may not even be looked at. */
-static bool may_run(struct exchange *x, const struct command_row *row, struct fault *why)
+static bool may_run(
+	struct exchange *x, const struct command_row *row, struct fault *why, unsigned *labels)
 {
 	struct session *s = x->session;
 
-	if (x->command.opcode == OPCODE_QUERY &&
-		!(row && (row->id == COMMAND_HELLO || row->id == COMMAND_IS_MASTER)))
-		return fault_set(
-			why, FAULT_OP_QUERY, "OP_QUERY for something else than a handshake");
+	if (x->command.opcode == OPCODE_QUERY && !is_handshake(row)) {
+		x->closes = true;
+		return fault_set(why, FAULT_OP_QUERY, "OP_QUERY for something else");
+	}
 	if (atomic_load(&x->worker->server->draining)) {
 		x->closes = true;
+		*labels = labels_of_shutdown(&x->command, row);
 		return fault_set(why, FAULT_SHUTDOWN, "draining");
 	}
 	if (!s->logged_in && (!row || row->how != HOW_LOCAL))
@@ -241,8 +260,8 @@ static void run_command(struct exchange *x)
 	x->unacknowledged = command_is_unacknowledged(&x->command);
 	draw_request_id(x);
 	x->plan.row = row;
-	if (!may_run(x, row, &why) || !read_facts(x, &why)) {
-		exchange_refuse(x, &why, 0);
+	if (!may_run(x, row, &why, &labels) || !read_facts(x, &why)) {
+		exchange_refuse(x, &why, labels);
 		return;
 	}
 	if (is_answered_here(row)) {
