@@ -155,7 +155,11 @@ bool place_transaction(struct exchange *x, struct fault *why, unsigned *labels)
 	if (transactions_find(t, user, x->lsid, x->txn_number, now_us, &x->want.server) !=
 		TRANSACTION_NONE)
 		return true;
-	*labels = ends_transaction(x) ? 0 : LABEL_TRANSIENT_TRANSACTION;
+	/* After a restart, or through another proxy: whether it was committed is known upstream
+	 * only, and what is said of it decides whether a driver runs it again. */
+	if (ends_transaction(x))
+		return true;
+	*labels = LABEL_TRANSIENT_TRANSACTION;
 	return fault_name(why, FAULT_NO_TRANSACTION, x->command.name);
 }
 
