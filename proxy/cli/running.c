@@ -22,7 +22,8 @@
 
 struct running {
 	const char *config_file; /* borrowed from argv, or NULL */
-	struct config *config;
+	struct config *config;   /* as of the last reload */
+	struct config *first;    /* whose texts everything that was opened borrows */
 	struct master *master;
 	struct upstream *upstream;
 	struct audit *audit;
@@ -246,6 +247,7 @@ static bool start_all(
 	r->config = config_load(r->config_file, complaints);
 	if (!r->config)
 		return false;
+	r->first = r->config;
 	log_configure(r->config->log.level, r->config->log.format);
 	r->master = master_load(r->config->keys.file, r->config->keys.require_mlock, &why);
 	if (!r->master)
@@ -307,7 +309,8 @@ bool running_reload(struct running *r, struct complaints *complaints)
 	}
 	note_snapshot(r, snapshot, false);
 	log_configure(fresh->log.level, fresh->log.format);
-	config_free(r->config);
+	if (r->config != r->first)
+		config_free(r->config);
 	r->config = fresh;
 	server_replace(r->server, snapshot);
 	return true;
@@ -358,6 +361,8 @@ void running_stop(struct running *r, uint64_t grace_us)
 		audit_close(r->audit);
 	upstream_free(r->upstream);
 	master_free(r->master);
-	config_free(r->config);
+	if (r->config != r->first)
+		config_free(r->config);
+	config_free(r->first);
 	free(r);
 }
