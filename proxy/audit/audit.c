@@ -76,6 +76,7 @@ static void free_all(struct audit *a)
 	locked_free(a->signer);
 	flood_free(a->flood);
 	buf_fini(&a->out);
+	buf_fini(&a->fresh);
 	buf_fini(&a->unwitnessed);
 	batch_fini(&a->kept);
 	record_scratch_fini(&a->scratch);
@@ -98,6 +99,7 @@ static struct audit *make(const struct audit_config *config)
 	pthread_cond_init(&a->parcel_done, NULL);
 	log_file_init(&a->file);
 	buf_init(&a->out, OUT_MAX);
+	buf_init(&a->fresh, UNWITNESSED_MAX);
 	buf_init(&a->unwitnessed, UNWITNESSED_MAX);
 	batch_init(&a->kept);
 	record_scratch_init(&a->scratch);

@@ -63,25 +63,6 @@ static void copy_pieces(struct batch *to, const struct batch *from, size_t first
 	}
 }
 
-bool batch_move(struct batch *to, struct batch *from)
-{
-	if (batch_is_empty(to)) {
-		struct batch swapped = *to;
-
-		*to = *from;
-		*from = swapped;
-		return true;
-	}
-	if (!fits(to, from->text.len))
-		return false;
-	copy_pieces(to, from, 0, from->npieces);
-	for (size_t i = 0; i < from->nwaiters; i++)
-		batch_wait(to, from->waiters[i].done, from->waiters[i].context,
-			from->waiters[i].durable);
-	batch_clear(from);
-	return true;
-}
-
 size_t batch_keep_unwaited(struct batch *to, const struct batch *from)
 {
 	size_t lost = 0;

@@ -52,8 +52,6 @@ static inline struct bytes batch_text(const struct batch *b, const struct piece 
 {
 	return bytes_of(b->text.at + p->offset, p->len);
 }
-/* Appends all of `from`, which is cleared; false, and nothing done, when it does not fit. */
-bool batch_move(struct batch *to, struct batch *from) MUST_CHECK;
 /* Appends those records of `from` for which nobody waits.  Returns how many had no room. */
 size_t batch_keep_unwaited(struct batch *to, const struct batch *from);
 

@@ -47,6 +47,7 @@ struct audit {
 	struct chain chain;
 	struct log_file file;
 	struct buf out;
+	struct buf fresh;       /* checkpoint lines among those in `out` */
 	struct buf unwitnessed; /* checkpoint lines that are written but not yet synced */
 	struct batch kept;      /* records nobody waits for, of batches that failed */
 	struct record_scratch scratch;

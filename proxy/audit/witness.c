@@ -14,7 +14,6 @@
 struct witnesses {
 	struct witness_file *files; /* standard output last, if it is one */
 	size_t nfiles, nall;
-	char *instance;
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock;
@@ -51,7 +50,6 @@ struct witnesses *witnesses_open(const struct audit_config *config, struct compl
 	struct witnesses *w = memory_new(sizeof(*w));
 
 	w->files = memory_array(config->nwitness_files + 1, sizeof(*w->files));
-	w->instance = memory_text(bytes_str(config->instance));
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	buf_init(&w->given, WITNESS_WAITING_MAX);
@@ -80,7 +78,6 @@ void witnesses_close(struct witnesses *w)
 	buf_fini(&w->given);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->changed);
-	free(w->instance);
 	free(w->files);
 	free(w);
 }
@@ -104,32 +101,6 @@ struct bytes witnesses_half(const struct witnesses *w, size_t i)
 const char *witnesses_path(const struct witnesses *w, size_t i)
 {
 	return w->files[i].path;
-}
-
-static int by_seq(const void *a, const void *b)
-{
-	const struct witnessed_line *x = a, *y = b;
-
-	return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
-
-bool witnesses_read_all(const struct witnesses *w, struct witnessed_line **lines, size_t *n,
-	struct complaints *complaints)
-{
-	size_t capacity = 0;
-
-	*lines = NULL;
-	*n = 0;
-	for (size_t i = 0; i < w->nfiles; i++) {
-		if (witness_file_read_all(&w->files[i], w->instance, lines, n, &capacity))
-			continue;
-		free(*lines);
-		return complain(complaints, (struct place){.file = w->files[i].path}, NULL,
-			"the witness cannot be read");
-	}
-	if (*n)
-		qsort(*lines, *n, sizeof(**lines), by_seq);
-	return true;
 }
 
 /* ------------------------------------------------------------------ the thread */

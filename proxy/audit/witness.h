@@ -35,10 +35,6 @@ bool witnesses_newest(const struct witnesses *w, size_t i, struct witnessed_line
 /* What stands behind the last LF of file `i`. */
 struct bytes witnesses_half(const struct witnesses *w, size_t i);
 const char *witnesses_path(const struct witnesses *w, size_t i);
-/* All lines of all files, by seq; freed with free().  False with a complaint. */
-bool witnesses_read_all(const struct witnesses *w, struct witnessed_line **lines, size_t *n,
-	struct complaints *complaints);
-
 /* Cuts half lines off and starts the thread. */
 bool witnesses_start(struct witnesses *w, struct complaints *complaints);
 /* Whole lines, durable in the log. */

@@ -9,11 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "audit/line_file.h"
 #include "audit/system.h"
 #include "util/file.h"
 #include "util/log.h"
-#include "util/memory.h"
 
 #define WINDOW_FIRST (UINT64_C(1) << 20)
 
@@ -227,31 +225,4 @@ void witness_file_write(struct witness_file *f)
 	else if (!f->failing && failed_before)
 		log_info("audit", "witness %s is up to date again",
 			f->path ? f->path : "standard output");
-}
-
-bool witness_file_read_all(const struct witness_file *f, const char *instance,
-	struct witnessed_line **lines, size_t *n, size_t *capacity)
-{
-	enum line_read got = LINE_READ_ONE;
-	struct line_parser parser;
-	struct line_file file;
-	struct bytes text;
-	bool foreign = false;
-
-	if (!line_file_open(&file, f->path))
-		return false;
-	line_parser_init(&parser);
-	/* A run that is too long for a line is never passed: such a file is no witness. */
-	while (got == LINE_READ_ONE) {
-		struct witnessed_line read;
-
-		got = line_file_next(&file, &text);
-		if (got != LINE_READ_ONE || !read_line(&parser, text, instance, &read, &foreign))
-			continue;
-		memory_grow(lines, *n, capacity, sizeof(**lines));
-		(*lines)[(*n)++] = read;
-	}
-	line_parser_fini(&parser);
-	line_file_close(&file);
-	return got == LINE_READ_END || got == LINE_READ_HALF;
 }

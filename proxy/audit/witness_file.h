@@ -24,8 +24,5 @@ bool witness_file_cut_half(struct witness_file *f);
 void witness_file_add(struct witness_file *f, struct bytes lines);
 /* Writes what waits, line by line; what could not be written goes on waiting. */
 void witness_file_write(struct witness_file *f);
-/* Appends all its lines to an array that grows. */
-bool witness_file_read_all(const struct witness_file *f, const char *instance,
-	struct witnessed_line **lines, size_t *n, size_t *capacity);
 
 #endif

@@ -58,7 +58,28 @@ void writer_lost(struct audit *a, const char *why)
 
 /* -------------------------------------------------------------------- writing */
 
-/* With the lock.  Lines in a->out become part of the log, or the chain is as before. */
+/* What a line needs of now, with `out` empty; returns where the chain stood before. */
+static struct chain begin_lines(struct audit *a, struct stamp *stamp)
+{
+	struct chain before = a->chain;
+	int64_t now_us = audit_system.now_us();
+
+	buf_clear(&a->out);
+	buf_clear(&a->fresh);
+	chain_put_clock(&a->chain, &a->out, now_us);
+	chain_stamp(&a->chain, now_us, stamp);
+	return before;
+}
+
+/* Where there is no room for all, the newest checkpoint proves those before it. */
+static void put_newest(struct buf *checkpoints, struct bytes lines)
+{
+	if (lines.len > checkpoints->max - checkpoints->len)
+		buf_clear(checkpoints);
+	buf_put(checkpoints, lines);
+}
+
+/* With the lock.  Lines in a->out become part of the log, or all is as before. */
 static bool append(struct audit *a, const struct chain *before, bool sync)
 {
 	enum log_file_result result;
@@ -70,6 +91,7 @@ static bool append(struct audit *a, const struct chain *before, bool sync)
 	}
 	result = log_file_append(&a->file, buf_bytes(&a->out), sync);
 	if (result == LOG_FILE_FINE) {
+		put_newest(&a->unwitnessed, buf_bytes(&a->fresh));
 		a->batches++;
 		a->syncs += sync;
 		a->bytes += a->out.len;
@@ -97,28 +119,19 @@ static void put_checkpoint(struct audit *a, const struct stamp *stamp)
 	size_t from = a->out.len;
 
 	chain_put_checkpoint(&a->chain, &a->out, stamp, a->signer, log_cluster_time(a, time));
-	/* Full of what was never synced: the newest proves all before it. */
-	if (a->unwitnessed.len + (a->out.len - from) > a->unwitnessed.max)
-		buf_clear(&a->unwitnessed);
-	buf_put(&a->unwitnessed, bytes_from(buf_bytes(&a->out), from));
+	put_newest(&a->fresh, bytes_from(buf_bytes(&a->out), from));
 	a->checkpoint_us = clock_monotonic_us();
 }
 
 /* A checkpoint of its own, durable and given on. */
 static bool write_checkpoint(struct audit *a)
 {
-	struct chain before = a->chain;
 	struct stamp stamp;
-	size_t waiting = a->unwitnessed.len;
+	struct chain before = begin_lines(a, &stamp);
 
-	buf_clear(&a->out);
-	chain_put_clock(&a->chain, &a->out, audit_system.now_us());
-	chain_stamp(&a->chain, audit_system.now_us(), &stamp);
 	put_checkpoint(a, &stamp);
-	if (!append(a, &before, true)) {
-		a->unwitnessed.len = waiting < a->unwitnessed.len ? waiting : 0;
+	if (!append(a, &before, true))
 		return false;
-	}
 	a->uncovered_us = 0;
 	hand_to_witnesses(a, true);
 	return true;
@@ -178,7 +191,6 @@ static void note_uncovered(struct audit *a)
 static bool write_list(struct audit *a, const struct parcel *list, const struct parcel *end)
 {
 	bool strict = a->config.durability == AUDIT_STRICT;
-	size_t waiting = a->unwitnessed.len;
 	struct chain before;
 	struct stamp stamp;
 	bool any = a->kept.npieces != 0;
@@ -191,17 +203,12 @@ static bool write_list(struct audit *a, const struct parcel *list, const struct 
 		return true;
 	if (is_full(a) && !rotate(a))
 		return false;
-	before = a->chain;
-	buf_clear(&a->out);
-	chain_put_clock(&a->chain, &a->out, audit_system.now_us());
-	chain_stamp(&a->chain, audit_system.now_us(), &stamp);
+	before = begin_lines(a, &stamp);
 	put_batch(a, &a->kept, &stamp);
 	for (const struct parcel *p = list; p != end; p = p->next)
 		put_batch(a, &p->batch, &stamp);
-	if (!append(a, &before, strict)) {
-		a->unwitnessed.len = waiting < a->unwitnessed.len ? waiting : 0;
+	if (!append(a, &before, strict))
 		return false;
-	}
 	batch_clear(&a->kept);
 	note_uncovered(a);
 	hand_to_witnesses(a, strict);
@@ -398,10 +405,7 @@ static void write_stop(struct audit *a)
 	count_floods(a, clock_monotonic_us(), true);
 	if (atomic_load(&a->stopped))
 		return;
-	before = a->chain;
-	buf_clear(&a->out);
-	chain_put_clock(&a->chain, &a->out, audit_system.now_us());
-	chain_stamp(&a->chain, audit_system.now_us(), &stamp);
+	before = begin_lines(a, &stamp);
 	chain_put(&a->chain, &a->out, &stamp, LINE_STOP, bytes_of("", 0));
 	put_checkpoint(a, &stamp);
 	if (append(a, &before, true))

@@ -74,13 +74,6 @@ int cli_complain(const struct complaints *complaints)
 	return CLI_BAD;
 }
 
-bool cli_colours(void)
-{
-	const char *none = getenv("NO_COLOR");
-
-	return (!none || !*none) && isatty(STDOUT_FILENO);
-}
-
 static int help_all(void)
 {
 	puts("mongoward: what a driver's user may not see never reaches the driver, what the\n"

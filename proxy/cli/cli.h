@@ -32,7 +32,5 @@ int cli_fail(enum cli_exit code, const char *command, const char *format, ...) P
 int cli_complain(const struct complaints *complaints);
 /* Prints the help of a command's row. */
 int cli_help(const char *command);
-/* Whether standard output is a terminal that wants colours (NO_COLOR unset). */
-bool cli_colours(void);
 
 #endif

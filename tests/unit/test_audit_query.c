@@ -1,6 +1,8 @@
 /* Finding records, and the times that can be asked for. */
 #include "unit.h"
 
+#include "audit_fixture.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -141,11 +143,8 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_names),
 	};
-	char folder[4096];
 
-	snprintf(folder, sizeof(folder), "%s/tests/data/audit-vectors",
-		getenv("srcdir") ? getenv("srcdir") : ".");
-	if (sodium_init() < 0 || chdir(folder) != 0)
+	if (!enter_vectors())
 		return 99;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

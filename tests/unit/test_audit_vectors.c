@@ -2,6 +2,8 @@
  * of the first fault, that expected.tsv states. */
 #include "unit.h"
 
+#include "audit_fixture.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -172,11 +174,8 @@ int main(void)
 		cmocka_unit_test(test_roots),
 		cmocka_unit_test(test_last_lines),
 	};
-	char folder[4096];
 
-	snprintf(folder, sizeof(folder), "%s/tests/data/audit-vectors",
-		getenv("srcdir") ? getenv("srcdir") : ".");
-	if (sodium_init() < 0 || chdir(folder) != 0)
+	if (!enter_vectors())
 		return 99;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
