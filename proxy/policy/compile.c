@@ -1,3 +1,4 @@
+#include "policy/barrier.h"
 #include "policy/loader.h"
 
 /* A tree is built path by path, then resolved from its root down. */
@@ -200,9 +201,10 @@ static bool all_declared_plain(const struct collection *c, const struct view_nod
 	return true;
 }
 
-static struct secure_view *compile_view(const struct policy *p, struct arena *arena,
-	const struct grant *g, const struct collection *c)
+static struct secure_view *compile_view(
+	struct loader *l, struct arena *arena, const struct grant *g, const struct collection *c)
 {
+	const struct policy *p = l->policy;
 	static const struct see none;
 	const struct resolving r = {
 		.policy = p,
@@ -222,6 +224,10 @@ static struct secure_view *compile_view(const struct policy *p, struct arena *ar
 	v->transparent = v->full && !(c && (c->any_encrypted || c->accountable || c->nsubjects));
 	v->plain_declared = all_declared_plain(c, &v->root);
 	v->writes_all = v->root.all_writable;
+	if (!v->transparent && !build_view_stages(arena, &v->root, &v->stages))
+		complain(l->complaints, g->at, "mask or hide fields nearer to the top",
+			"what the grant sees of %.*s is nested too deeply for a pipeline",
+			BYTES_ARG(c ? c->ns : g->rule));
 	return v;
 }
 
@@ -277,11 +283,11 @@ static void compile_grant(struct loader *l, struct grant *g)
 
 		if (!grant_covers(g, c->db, c->name))
 			continue;
-		g->views[i] = compile_view(p, &p->arena, g, c);
+		g->views[i] = compile_view(l, &p->arena, g, c);
 		refuse_dictionary(l, g, g->views[i]);
 		refuse_reusable_subject(l, g, c);
 	}
-	g->other = compile_view(p, &p->arena, g, NULL);
+	g->other = compile_view(l, &p->arena, g, NULL);
 }
 
 void compile_grants(struct loader *l)

@@ -100,15 +100,17 @@ static decide_fn *const deciders[COMMAND_COUNT_OF_IDS] = {
 };
 
 /* The rights that a plan rests on: of role and collection, and of the user. */
-static void print_rights(const struct policy *p, const struct user *user, struct bytes role_name,
-	struct bytes ns, uint8_t print[16])
+static void print_rights(const struct policy *p, const struct user *user,
+	const struct reply_rules *rules, struct bytes ns, uint8_t print[16])
 {
-	const struct role *role = policy_role(p, role_name);
+	const struct role *role = policy_role(p, rules->role);
 	const struct collection *c = policy_collection(p, ns);
 	const struct virtual_view *v = policy_view(p, ns);
 	crypto_generichash_state hash;
 
 	crypto_generichash_init(&hash, NULL, 0, 16);
+	if (rules->reaches)
+		crypto_generichash_update(&hash, (const uint8_t *)p->hash, strlen(p->hash));
 	if (role)
 		crypto_generichash_update(&hash, role->print, sizeof(role->print));
 	if (c)
@@ -170,7 +172,7 @@ bool policy_decide(const struct policy *p, const struct facts *facts, const stru
 void reply_rules_print(
 	struct reply_rules *rules, const struct policy *p, const struct user *user, struct bytes ns)
 {
-	print_rights(p, user, rules->role, ns, rules->print);
+	print_rights(p, user, rules, ns, rules->print);
 }
 
 bool policy_still_allows(const struct policy *p, const struct facts *facts,
@@ -184,7 +186,7 @@ bool policy_still_allows(const struct policy *p, const struct facts *facts,
 		held |= bytes_equal(facts->user->roles[i], rules->role);
 	if (!role || !held || !role_applies(role, facts))
 		return false;
-	print_rights(p, facts->user, rules->role, ns, now);
+	print_rights(p, facts->user, rules, ns, now);
 	return memcmp(now, rules->print, sizeof(now)) == 0;
 }
 

@@ -43,10 +43,16 @@ const struct secure_view *grant_view(
 /* The row filter with the user's values in place of its templates. */
 bool instantiate_rows(struct deciding *d, struct bytes rows, struct bytes *out);
 
+/* What ciphertext can serve; notes literals that are to be sealed. */
+bool check_ciphertext_serves(
+	struct deciding *d, const struct use *u, const struct view_node *node, bool at) MUST_CHECK;
+bool is_reserved(struct bytes path);
 /* Judges all uses of an analysis, notes literals to be sealed and searched, and classes
  * that are shown. */
 bool check_uses(struct deciding *d, const struct analysis *a) MUST_CHECK;
 /* Refuses what only a transparent view may run. */
+bool check_taken_apart(struct deciding *d, const struct analysis *a) MUST_CHECK;
+/* Likewise, and filters that could raise an error on rows that the row filter hides. */
 bool check_proven(struct deciding *d, const struct analysis *a) MUST_CHECK;
 bool node_has_class(const struct view_node *node, class_set set, bool below);
 
@@ -94,6 +100,28 @@ bool check_let(struct deciding *d, struct analysis *a) MUST_CHECK;
 bool check_flag(struct deciding *d, struct analysis *a, const char *name) MUST_CHECK;
 /* What a cursor's or findAndModify's documents are projected to. */
 bool read_projection(struct deciding *d, struct analysis *a, const char *name) MUST_CHECK;
+
+/* Puts {$match: rows} in front of a pipeline, and a fence behind it if something in the
+ * pipeline could raise. */
+bool prepend_rows(struct deciding *d, const struct element *pipeline, bool raises) MUST_CHECK;
+
+/* Whether the command may be run behind the secure view's stages: no document that comes
+ * back would have to tell whose it is. */
+bool can_run_behind(const struct deciding *d);
+/* Makes the command an aggregate of `pipeline`, an element of the request or of an edit,
+ * behind those stages.  Begins the plan anew: earlier edits are forgotten. */
+bool run_behind(
+	struct deciding *d, const struct element *pipeline, enum reply_form form) MUST_CHECK;
+/* The stages themselves, as elements of a pipeline; with the row filter, or without. */
+struct bytes view_stages(struct deciding *d, bool with_rows);
+/* The same commands as pipelines. */
+bool find_behind(struct deciding *d) MUST_CHECK;
+bool count_behind(struct deciding *d) MUST_CHECK;
+bool distinct_behind(struct deciding *d) MUST_CHECK;
+/* Puts the stages of other collections' views where a pipeline reads them; `reaches` is how
+ * many places an analysis has seen. */
+bool place_foreign_barriers(struct deciding *d, struct bytes pipeline, size_t reaches) MUST_CHECK;
+void note_what_is_shown(struct reply_rules *reply, const struct deciding *d);
 
 bool decide_find(struct deciding *d) MUST_CHECK;
 bool decide_aggregate(struct deciding *d) MUST_CHECK;

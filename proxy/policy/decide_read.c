@@ -1,3 +1,4 @@
+#include "policy/barrier.h"
 #include "policy/decide.h"
 
 /* Options of reads that only a view without secrets may use. */
@@ -84,6 +85,12 @@ static bool read_find_options(struct deciding *d, struct analysis *a)
 	       check_bounds(d, a, "min") && check_bounds(d, a, "max");
 }
 
+/* Whether the command as it is reads only what the role may read. */
+static bool is_native(struct deciding *d, const struct analysis *a)
+{
+	return check_proven(d, a) && check_uses(d, a);
+}
+
 bool decide_find(struct deciding *d)
 {
 	const struct element *filter, *awaits = command_field(d->c, "awaitData");
@@ -97,8 +104,8 @@ bool decide_find(struct deciding *d)
 	if (!read_filter(d, &a, "filter", &filter) || !read_sort(d, &a) ||
 		!read_projection(d, &a, "projection") || !read_find_options(d, &a))
 		return false;
-	if (!check_proven(d, &a) || !check_uses(d, &a))
-		return false;
+	if (!is_native(d, &a))
+		return can_run_behind(d) && find_behind(d);
 	d->plan->reply.form = REPLY_CURSOR;
 	d->plan->reply.tree = &d->view->root;
 	d->plan->awaits = awaits && element_truth(awaits);
@@ -106,24 +113,37 @@ bool decide_find(struct deciding *d)
 	       check_collation(d, d->c->body, command_field(d->c, "collation"));
 }
 
-/* Puts {$match: rows} in front of the pipeline. */
-static bool prepend_rows(struct deciding *d, const struct element *pipeline)
+bool prepend_rows(struct deciding *d, const struct element *pipeline, bool raises)
 {
 	struct edit *edit;
 	struct buf built;
-	size_t stage;
+	struct stages s = {.out = &built};
 
 	if (!d->rows.len)
 		return true;
 	buf_init(&built, DOC_MAX_LEN);
-	stage = doc_put_document(&built, NAME("0"));
-	doc_put_value(&built, TYPE_DOCUMENT, NAME("$match"), d->rows);
-	doc_end(&built, stage);
+	put_rows(&s, d->rows);
+	if (raises)
+		put_fence(&s);
 	edit = plan_edit(d, EDIT_PREPEND, pipeline->value.at);
 	edit->put = plan_bytes(d, &built);
-	/* The same filter once more, to seal the literals of these very bytes. */
-	d->rows = bytes_from(edit->put, 3 + 4 + 8);
+	d->rows = rows_of_stage(edit->put);
 	return seal_row_literals(d, d->rows);
+}
+
+static bool refuse_view(struct deciding *d, const char *what)
+{
+	return fault_name(d->why, FAULT_VIEW, bytes_str(what));
+}
+
+/* What was not proven runs behind the barrier, if it may; if not, the fault stands. */
+static bool behind_or_refused(
+	struct deciding *d, const struct element *pipeline, const struct analysis *a)
+{
+	if (can_run_behind(d))
+		return run_behind(d, pipeline, REPLY_CURSOR);
+	/* Only a view that hides nothing proves a stage that reads another collection. */
+	return a->unproven.len ? fault_name(d->why, FAULT_NOT_PROVEN, a->unproven) : false;
 }
 
 bool decide_aggregate(struct deciding *d)
@@ -135,20 +155,21 @@ bool decide_aggregate(struct deciding *d)
 		return false;
 	if (!pipeline || pipeline->type != TYPE_ARRAY)
 		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
+	if (command_field(d->c, "explain") && element_truth(command_field(d->c, "explain")))
+		return fault_name(d->why, FAULT_UNKNOWN_FIELD, bytes_str("explain"));
 	if (d->virtual)
-		return fault_name(d->why, FAULT_VIEW, bytes_str("aggregate"));
+		return (can_run_behind(d) || refuse_view(d, "aggregate")) &&
+		       run_behind(d, pipeline, REPLY_CURSOR);
 	analysis_init(&a, d->arena);
 	if (!analyse_pipeline(&a, pipeline->value, d->why) || !check_let(d, &a) ||
 		!check_hint(d, &a, command_field(d->c, "hint")) ||
 		!check_flag(d, &a, "bypassDocumentValidation"))
 		return false;
-	if (command_field(d->c, "explain") && element_truth(command_field(d->c, "explain")))
-		return fault_name(d->why, FAULT_UNKNOWN_FIELD, bytes_str("explain"));
-	if (!check_proven(d, &a) || !check_uses(d, &a))
-		return false;
+	if (a.reaches || !check_taken_apart(d, &a) || !check_uses(d, &a))
+		return behind_or_refused(d, pipeline, &a);
 	d->plan->reply.form = REPLY_CURSOR;
 	d->plan->reply.tree = reply_tree(d, &a);
-	return add_subject_to_pipeline(d, &a) && prepend_rows(d, pipeline) &&
+	return add_subject_to_pipeline(d, &a) && prepend_rows(d, pipeline, a.raises) &&
 	       check_collation(d, d->c->body, command_field(d->c, "collation"));
 }
 
@@ -160,13 +181,13 @@ bool decide_count(struct deciding *d)
 	if (!choose_grant(d, ACTION_READ))
 		return false;
 	if (d->virtual)
-		return fault_name(d->why, FAULT_VIEW, bytes_str("count"));
+		return (can_run_behind(d) || refuse_view(d, "count")) && count_behind(d);
 	analysis_init(&a, d->arena);
 	if (!read_filter(d, &a, "query", &filter) ||
 		!check_hint(d, &a, command_field(d->c, "hint")))
 		return false;
-	if (!check_proven(d, &a) || !check_uses(d, &a))
-		return false;
+	if (!is_native(d, &a))
+		return can_run_behind(d) && count_behind(d);
 	d->plan->reply.form = REPLY_STATUS;
 	return wrap_filter(d, d->c->body, filter, "query") &&
 	       check_collation(d, d->c->body, command_field(d->c, "collation"));
@@ -183,7 +204,7 @@ bool decide_distinct(struct deciding *d)
 	if (!choose_grant(d, ACTION_READ))
 		return false;
 	if (d->virtual)
-		return fault_name(d->why, FAULT_VIEW, bytes_str("distinct"));
+		return (can_run_behind(d) || refuse_view(d, "distinct")) && distinct_behind(d);
 	if (!key || key->type != TYPE_STRING)
 		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("key"));
 	use.sent = element_string(key);
@@ -192,8 +213,8 @@ bool decide_distinct(struct deciding *d)
 		!analysis_add(&a, &use, d->why) || !read_filter(d, &a, "query", &filter) ||
 		!check_hint(d, &a, command_field(d->c, "hint")))
 		return false;
-	if (!check_proven(d, &a) || !check_uses(d, &a))
-		return false;
+	if (!is_native(d, &a))
+		return can_run_behind(d) && distinct_behind(d);
 	d->plan->reply.form = REPLY_VALUES;
 	values = copy_tree(d->arena, view_node_of(&d->view->root, use.path, &at));
 	/* Below what the policy names: as that is, but without its children. */

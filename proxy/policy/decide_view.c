@@ -237,7 +237,8 @@ static void point_to_collection(struct deciding *d)
 	d->plan->upstream_collection = d->virtual->from->name;
 }
 
-bool decide_view_find(struct deciding *d)
+/* As a find on the collection, whose rows are made on their way back: indexes are used. */
+static bool find_rows(struct deciding *d)
 {
 	const struct element *filter, *projection;
 	struct bytes none = {0};
@@ -267,4 +268,13 @@ bool decide_view_find(struct deciding *d)
 	d->plan->reply.names_subjects = d->virtual->accountable;
 	return wrap_filter(d, d->c->body, filter, "filter") &&
 	       check_collation(d, d->c->body, command_field(d->c, "collation"));
+}
+
+bool decide_view_find(struct deciding *d)
+{
+	if (!d->virtual->min_group && find_rows(d))
+		return true;
+	if (can_run_behind(d))
+		return find_behind(d);
+	return false;
 }

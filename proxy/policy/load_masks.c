@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include <sodium.h>
+
 #include "util/utf8.h"
 
 #define KEEP_MAX  1000
@@ -69,6 +71,15 @@ static bool load_partial(struct loader *l, const struct yaml_node *node, struct 
 	       complain(l->complaints, with->at, NULL, "one character is expected");
 }
 
+/* Eight digits of the scope's hash: a scope's name has dots. */
+static void name_stored(struct mask *m)
+{
+	uint8_t hash[16];
+
+	crypto_generichash(hash, sizeof(hash), m->scope.at, m->scope.len, NULL, 0);
+	sodium_bin2hex(m->stored, sizeof(m->stored), hash, (sizeof(m->stored) - 1) / 2);
+}
+
 static bool load_pseudonym(struct loader *l, const struct yaml_node *node, const char *scope_view,
 	const char *scope_role, struct mask *m)
 {
@@ -84,6 +95,7 @@ static bool load_pseudonym(struct loader *l, const struct yaml_node *node, const
 		return complain(l->complaints, scope ? scope->at : node->at,
 			scope_view ? "scope: view" : "scope: role",
 			"this scope is not supported here by this version");
+	name_stored(m);
 	return true;
 }
 

@@ -1,9 +1,9 @@
+#include "policy/barrier.h"
 #include "policy/loader.h"
 
-#define VIEW_KEYS        "from rows fields accountable"
-#define VIEW_UNSUPPORTED "min_group"
-#define VIEW_FIELD_KEYS  "of " LOAD_MASK_KEYS
-#define OF_SUBJECT       "${subject}"
+#define VIEW_KEYS       "from rows fields accountable min_group"
+#define VIEW_FIELD_KEYS "of " LOAD_MASK_KEYS
+#define OF_SUBJECT      "${subject}"
 
 static void load_view_field(
 	struct loader *l, const struct yaml_node *node, struct virtual_view *v, const char *scope)
@@ -63,11 +63,13 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 	const struct yaml_node *from = yaml_get(node, "from"), *rows = yaml_get(node, "rows");
 	const struct yaml_node *fields = yaml_get(node, "fields");
 	const struct yaml_node *accountable = yaml_get(node, "accountable");
+	const struct yaml_node *min_group = yaml_get(node, "min_group");
+	int64_t least = 0;
 
 	v->at = node->key_at;
 	v->ns = load_copy(l, node->key);
 	if (!load_namespace(l, v->at, v->ns, &v->db, &v->name) || !load_is_mapping(l, node) ||
-		!load_check_keys(l, node, VIEW_KEYS, VIEW_UNSUPPORTED))
+		!load_check_keys(l, node, VIEW_KEYS, ""))
 		return;
 	if (policy_collection(p, v->ns) || policy_view(p, v->ns))
 		complain(l->complaints, v->at, "choose another name",
@@ -85,10 +87,19 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 		load_rows(l, rows, &v->rows);
 	if (accountable && !load_bool(l, accountable, &v->accountable))
 		return;
+	if (min_group && !load_int(l, min_group, 2, POLICY_MIN_GROUP_MAX, &least))
+		return;
+	v->min_group = (uint32_t)least;
+	if (v->min_group && v->accountable)
+		complain(l->complaints, min_group->at, "take one of the two away",
+			"an accountable view has rows, and no min_group");
 	if (!fields)
 		complain(l->complaints, node->at, "add `fields:`", "the view has no fields");
 	else
 		load_view_fields(l, fields, v);
+	if (!build_virtual_stages(&p->arena, v, &v->stages))
+		complain(l->complaints, v->at, "take fields nearer to the top",
+			"the view is nested too deeply for a pipeline");
 	load_print(node, v->print);
 	p->nviews++;
 }

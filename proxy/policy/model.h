@@ -19,6 +19,12 @@
 #define POLICY_GRANTS_MAX      200 /* of one role */
 #define POLICY_FIELDS_MAX      500 /* of one collection or view */
 
+#define POLICY_MIN_GROUP_MAX 100000
+
+/* Dates outside these years cannot be truncated by every server. */
+#define TRUNCATE_YEAR_MIN 1
+#define TRUNCATE_YEAR_MAX 9999
+
 #define NO_FIELD (-1)
 #define NO_PART  (-1)
 /* The part that is a document's _id: its own subject where it has no other. */
@@ -44,6 +50,7 @@ struct mask {
 	uint32_t keep_first, keep_last;
 	struct bytes with;    /* one character */
 	struct bytes scope;   /* of a pseudonym: "view:NAME" or "role:NAME" */
+	char stored[9];       /* the name in __mw.p under which it is stored, for a subject's */
 	double *edges;        /* of bands, rising */
 	struct bytes *labels; /* one more than edges */
 	size_t nedges;
@@ -129,6 +136,8 @@ struct virtual_view {
 	struct view_field *fields;
 	size_t nfields;
 	bool accountable;
+	uint32_t min_group;  /* rows of a kind that has fewer are not shown; 0: all are */
+	struct bytes stages; /* that make it of stored documents, as elements of a pipeline */
 	uint8_t print[16];
 	struct place at;
 };
@@ -142,6 +151,7 @@ struct secure_view {
 	bool transparent;    /* full, and nothing is encrypted, accountable or some subject's */
 	bool plain_declared; /* plaintext on every declared path */
 	bool writes_all;     /* write clearance on every path, restricted included */
+	struct bytes stages; /* that make it of stored documents; empty: none are needed */
 };
 
 struct see {

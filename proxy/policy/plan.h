@@ -48,6 +48,8 @@ enum reply_form {
 	REPLY_CURSOR,      /* cursor.firstBatch or cursor.nextBatch */
 	REPLY_VALUE,       /* value: one document or null (findAndModify) */
 	REPLY_VALUES,      /* values (distinct) */
+	REPLY_COUNTED,     /* n, of the only document of cursor.firstBatch; count as a pipeline */
+	REPLY_COLLECTED,   /* values, of the only document likewise; distinct as a pipeline */
 	REPLY_COLLECTIONS, /* listCollections */
 	REPLY_DATABASES,   /* listDatabases */
 	REPLY_INDEXES,     /* listIndexes */
@@ -67,8 +69,12 @@ struct reply_rules {
 	const struct view_node *tree;     /* of the documents, or values, that come back */
 	const struct secure_view *secure; /* the grant's view, for values that were moved */
 	struct bytes role, rule;
-	uint8_t print[16];   /* of the rights that they rest on */
-	class_set shown;     /* classes of what was moved, grouped or computed */
+	uint8_t print[16];      /* of the rights that they rest on */
+	class_set shown;        /* classes of what was moved, grouped or computed */
+	class_set shown_masked; /* the same of masked ones */
+	bool reaches;           /* other collections were read, too */
+	bool behind_barrier; /* no place tells what a value is: documents are as they may be seen,
+			      * but for sealed values, which tell by their key */
 	bool names_subjects; /* every document is some subject's */
 	bool masks_errors;   /* texts of errors are not for this role */
 	bool shares_tree;    /* `tree` belongs to the policy, not to these rules */

@@ -5,7 +5,7 @@ static bool refuse_use(struct deciding *d, const struct use *u, enum fault_code 
 	return fault_name(d->why, code, u->sent);
 }
 
-static bool is_reserved(struct bytes path)
+bool is_reserved(struct bytes path)
 {
 	struct bytes first;
 
@@ -121,7 +121,7 @@ static bool is_deterministic(const struct deciding *d, int16_t number)
 }
 
 /* What ciphertext can serve. */
-static bool check_encrypted(
+bool check_ciphertext_serves(
 	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
 	bool own = at && node->field != NO_FIELD;
@@ -236,7 +236,7 @@ static bool check_use(struct deciding *d, const struct use *u)
 		return true;
 	node = view_node_of(&d->view->root, u->path, &at);
 	if (!d->view->transparent) {
-		if (!check_readable(d, u, node, at) || !check_encrypted(d, u, node, at) ||
+		if (!check_readable(d, u, node, at) || !check_ciphertext_serves(d, u, node, at) ||
 			!check_accountable(d, u, node, at))
 			return false;
 		/* The whole document holds what the proxy itself stores. */
@@ -257,12 +257,16 @@ bool check_uses(struct deciding *d, const struct analysis *a)
 	return true;
 }
 
+bool check_taken_apart(struct deciding *d, const struct analysis *a)
+{
+	return !a->unproven.len || d->view->transparent ||
+	       fault_name(d->why, FAULT_NOT_PROVEN, a->unproven);
+}
+
 bool check_proven(struct deciding *d, const struct analysis *a)
 {
-	if (a->unproven.len && !d->view->transparent)
-		return fault_name(d->why, FAULT_NOT_PROVEN, a->unproven);
+	if (!check_taken_apart(d, a))
+		return false;
 	/* The row filter and a predicate that raises may run in either order. */
-	if (a->raises && d->rows.len)
-		return fault_name(d->why, FAULT_RAISES, bytes_str("$expr"));
-	return true;
+	return !(a->raises && d->rows.len) || fault_name(d->why, FAULT_RAISES, bytes_str("$expr"));
 }

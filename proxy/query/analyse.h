@@ -29,7 +29,16 @@ bool analyse_sort(
 /* Keys of an index document: `hint`, `min`, `max`. */
 bool analyse_keys(struct analysis *a, struct bytes keys, enum use_kind kind, const char *place,
 	struct fault *why) MUST_CHECK;
+/* One stage, an element of a pipeline; or all of them. */
+bool analyse_stage(struct analysis *a, const struct element *stage, struct fault *why) MUST_CHECK;
 bool analyse_pipeline(struct analysis *a, struct bytes pipeline, struct fault *why) MUST_CHECK;
+/* {$set: …} and {$unset: …}; `stage` is the element that it stands in. */
+bool analyse_set(struct analysis *a, const struct element *e, struct bytes stage,
+	struct fault *why) MUST_CHECK;
+bool analyse_unset(struct analysis *a, const struct element *e, struct bytes stage,
+	struct fault *why) MUST_CHECK;
+/* The one field of a stage document. */
+bool stage_field(const struct element *stage, struct element *e, struct fault *why) MUST_CHECK;
 
 /* An update: operators, a replacement (*replaces is set, and nothing is noted of its
  * content) or a pipeline (noted as unproven).  `filters` is arrayFilters, or NULL. */

@@ -1,8 +1,15 @@
 #include "query/analyse.h"
 #include "query/operators.h"
 
+static bool reaches(struct bytes name)
+{
+	enum stage_treatment stage = stage_operator(name);
+
+	return stage == STAGE_LOOKUP || stage == STAGE_UNION || stage == STAGE_GRAPH;
+}
+
 /* Inside a stage that is not taken apart: no name that no table knows, and no JavaScript. */
-static bool known_names_only(struct bytes doc, struct fault *why)
+static bool known_names_only(struct analysis *a, struct bytes doc, struct fault *why)
 {
 	struct doc_iter it = doc_iter_of(doc);
 	struct element e;
@@ -12,6 +19,7 @@ static bool known_names_only(struct bytes doc, struct fault *why)
 
 		if (e.name.len && e.name.at[0] == '$' && !operator_is_known(e.name))
 			return fault_name(why, FAULT_OPERATOR, e.name);
+		a->reaches += reaches(e.name);
 		if (e.type == TYPE_CODE || e.type == TYPE_CODE_WITH_SCOPE)
 			return fault_name(why, FAULT_OPERATOR, e.name);
 		if (expression_operator(e.name) == EXPRESSION_CONVERT)
@@ -23,7 +31,7 @@ static bool known_names_only(struct bytes doc, struct fault *why)
 				bytes_start_with(text, bytes_str("$$SEARCH_META")))
 				return fault_name(why, FAULT_OPERATOR, text);
 		}
-		if (element_is_document(&e) && !literal && !known_names_only(e.value, why))
+		if (element_is_document(&e) && !literal && !known_names_only(a, e.value, why))
 			return false;
 	}
 	return true;
@@ -92,7 +100,7 @@ static bool group_accumulator(
 	case ACCUMULATOR_UNPROVEN:
 		analysis_unproven(a, op.name);
 		shape_put(a, next, e->name, SHAPE_COMPUTED, e->name);
-		return known_names_only(op.value, why);
+		return known_names_only(a, op.value, why);
 	case ACCUMULATOR_AVERAGE:
 		if (!analyse_expression(a, &op, USE_AVERAGE, "$group", why))
 			return false;
@@ -164,11 +172,42 @@ static bool stage_unwind(struct analysis *a, const struct element *e, struct fau
 	return true;
 }
 
-static bool stage_unproven(struct analysis *a, const struct element *e, struct fault *why)
+/* The field that a stage adds: `as` of $lookup, the names in `output` of others. */
+static bool note_added(struct analysis *a, const struct element *e, struct fault *why)
+{
+	struct element field, name;
+	struct bytes path;
+
+	if (e->type != TYPE_DOCUMENT)
+		return true;
+	if (doc_find(e->value, "as", &field) && field.type == TYPE_STRING) {
+		if (!path_normalise(a->arena, element_string(&field), &path, why))
+			return false;
+		shape_put(a, &a->shape, path, SHAPE_COMPUTED, path);
+	}
+	if (doc_find(e->value, "output", &field) && field.type == TYPE_DOCUMENT) {
+		struct doc_iter it = doc_iter_of(field.value);
+
+		while (doc_next(&it, &name)) {
+			if (!path_normalise(a->arena, name.name, &path, why))
+				return false;
+			shape_put(a, &a->shape, path, SHAPE_COMPUTED, path);
+		}
+	}
+	return true;
+}
+
+static bool stage_unproven(
+	struct analysis *a, const struct element *e, bool reshapes, struct fault *why)
 {
 	analysis_unproven(a, e->name);
-	a->shape.whole = true;
-	return !element_is_document(e) || known_names_only(e->value, why);
+	a->reaches += reaches(e->name);
+	if (element_is_document(e) && !known_names_only(a, e->value, why))
+		return false;
+	/* Of what comes out no path is known: whatever it is, the barrier was before it. */
+	if (reshapes)
+		a->shape = (struct shape){.whole = false};
+	return note_added(a, e, why);
 }
 
 static bool read_stage(
@@ -193,12 +232,38 @@ static bool read_stage(
 		return stage_unwind(a, e, why);
 	case STAGE_HARMLESS:
 		return true;
+	case STAGE_SET:
+		return analyse_set(a, e, stage, why);
+	case STAGE_UNSET:
+		return analyse_unset(a, e, stage, why);
+	case STAGE_LOOKUP:
+	case STAGE_UNION:
+	case STAGE_GRAPH:
 	case STAGE_UNPROVEN:
-		return stage_unproven(a, e, why);
+		return stage_unproven(a, e, false, why);
+	case STAGE_FACET:
+	case STAGE_RESHAPES:
+		return stage_unproven(a, e, true, why);
 	case STAGE_UNKNOWN:
 		break;
 	}
 	return fault_name(why, FAULT_STAGE, e->name);
+}
+
+bool stage_field(const struct element *stage, struct element *e, struct fault *why)
+{
+	struct doc_iter it = doc_iter_of(stage->value);
+	struct element second;
+
+	return (stage->type == TYPE_DOCUMENT && doc_next(&it, e) && !doc_next(&it, &second)) ||
+	       fault_name(why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
+}
+
+bool analyse_stage(struct analysis *a, const struct element *stage, struct fault *why)
+{
+	struct element e;
+
+	return stage_field(stage, &e, why) && read_stage(a, &e, stage->whole, why);
 }
 
 bool analyse_pipeline(struct analysis *a, struct bytes pipeline, struct fault *why)
@@ -206,17 +271,8 @@ bool analyse_pipeline(struct analysis *a, struct bytes pipeline, struct fault *w
 	struct doc_iter stages = doc_iter_of(pipeline);
 	struct element stage;
 
-	while (doc_next(&stages, &stage)) {
-		struct doc_iter it;
-		struct element e, second;
-
-		if (stage.type != TYPE_DOCUMENT)
-			return fault_name(why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
-		it = doc_iter_of(stage.value);
-		if (!doc_next(&it, &e) || doc_next(&it, &second))
-			return fault_name(why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
-		if (!read_stage(a, &e, stage.whole, why))
+	while (doc_next(&stages, &stage))
+		if (!analyse_stage(a, &stage, why))
 			return false;
-	}
 	return true;
 }

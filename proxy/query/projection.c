@@ -210,6 +210,87 @@ bool analyse_projection(struct analysis *a, const struct element *projection, bo
 	return true;
 }
 
+static bool set_fields(struct analysis *a, struct shape *next, struct bytes fields,
+	struct bytes above, struct fault *why)
+{
+	struct doc_iter it = doc_iter_of(fields);
+	struct element e, op;
+
+	while (doc_next(&it, &e)) {
+		struct bytes from, origin, path;
+		struct use use;
+
+		if (!e.name.len || e.name.at[0] == '$')
+			return fault_name(why, FAULT_PATH, e.name);
+		if (!path_normalise(a->arena, path_join(a->arena, above, e.name), &path, why))
+			return false;
+		if (e.type == TYPE_DOCUMENT && !doc_is_empty(e.value) && !is_operator(&e, &op)) {
+			if (!set_fields(a, next, e.value, path, why))
+				return false;
+			continue;
+		}
+		/* What stood there is gone. */
+		use = (struct use){.kind = USE_HIDE, .path = path, .sent = e.name, .place = "$set"};
+		if (!shape_use(a, &use, why) || !analyse_expression(a, &e, USE_MOVE, "$set", why))
+			return false;
+		if (expression_path(a, &e, &from) && shape_origin(a, from, &origin))
+			shape_put(a, next, path, SHAPE_MOVED, origin);
+		else
+			shape_put(a, next, path, SHAPE_COMPUTED, path);
+	}
+	return true;
+}
+
+/* All expressions see the documents as they came in. */
+bool analyse_set(struct analysis *a, const struct element *e, struct bytes stage, struct fault *why)
+{
+	struct shape next = {0};
+
+	if (e->type != TYPE_DOCUMENT || doc_is_empty(e->value))
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	if (!set_fields(a, &next, e->value, bytes_of("", 0), why))
+		return false;
+	note_projection(a, e, stage, false);
+	append(a, &a->shape, &next);
+	return true;
+}
+
+static bool unset_field(
+	struct analysis *a, struct shape *next, const struct element *e, struct fault *why)
+{
+	struct use use = {.kind = USE_HIDE, .element = *e, .place = "$unset"};
+
+	if (e->type != TYPE_STRING)
+		return fault_name(why, FAULT_WRONG_TYPE, bytes_str("$unset"));
+	use.sent = element_string(e);
+	if (!use.sent.len || use.sent.at[0] == '$')
+		return fault_name(why, FAULT_PATH, use.sent);
+	if (!path_normalise(a->arena, use.sent, &use.path, why))
+		return false;
+	shape_put(a, next, use.path, SHAPE_GONE, use.path);
+	return analysis_add(a, &use, why);
+}
+
+bool analyse_unset(
+	struct analysis *a, const struct element *e, struct bytes stage, struct fault *why)
+{
+	struct doc_iter it = doc_iter_of(e->value);
+	struct shape next = {0};
+	struct element name;
+
+	if (e->type != TYPE_ARRAY) {
+		if (!unset_field(a, &next, e, why))
+			return false;
+	} else {
+		while (doc_next(&it, &name))
+			if (!unset_field(a, &next, &name, why))
+				return false;
+	}
+	note_projection(a, e, stage, false);
+	append(a, &a->shape, &next);
+	return true;
+}
+
 bool analyse_sort(struct analysis *a, struct bytes sort, const char *place, struct fault *why)
 {
 	struct doc_iter it = doc_iter_of(sort);

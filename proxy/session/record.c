@@ -88,7 +88,7 @@ void record_result(struct exchange *x, const struct disclosure *d)
 	const struct policy *p = x->rules ? x->rules->policy : x->snapshot->policy;
 
 	x->code = d->code;
-	r->way = bytes_str("native");
+	r->way = bytes_str(x->plan.reply.behind_barrier ? "barrier" : "native");
 	r->disclosed = disclosed_text(&x->arena, p, d);
 	/* An insert's subjects are those that it wrote; a reply's those that it showed. */
 	r->subjects = d->nsubjects ? d->subjects : x->written;

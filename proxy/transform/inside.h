@@ -51,6 +51,8 @@ void normalize_text(struct bytes text, struct buf *out);
 /* Appends `name` with the masked value. */
 void put_masked(struct transform *t, const struct mask *mask, struct bytes name,
 	const struct value *value, struct buf *out);
+/* A token as the digits that a reader sees. */
+void put_hex(struct bytes name, const struct token *token, struct buf *out);
 /* The pseudonym of a subject within a scope. */
 void pseudonym_of_subject(struct transform *t, const struct mask *mask,
 	const struct subject_token *subject, struct token *out);

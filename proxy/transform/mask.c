@@ -51,7 +51,7 @@ static void put_partial(const struct mask *m, struct bytes name, struct bytes te
 		buf_patch_u32(out, length, (uint32_t)(out->len - length - 4));
 }
 
-static void put_hex(struct bytes name, const struct token *token, struct buf *out)
+void put_hex(struct bytes name, const struct token *token, struct buf *out)
 {
 	static const char digits[] = "0123456789abcdef";
 	char hex[2 * TOKEN_LEN];
@@ -141,8 +141,7 @@ static void put_truncated(
 		days = civil_days(year, 1, 1);
 	else if (m->unit == UNIT_MONTH)
 		days = civil_days(year, month, 1);
-	/* The first representable year begins before the first representable date. */
-	if (days < INT64_MIN / DAY_MS)
+	if (year < TRUNCATE_YEAR_MIN || year > TRUNCATE_YEAR_MAX)
 		doc_put_null(out, name);
 	else
 		doc_put_date(out, name, days * DAY_MS);

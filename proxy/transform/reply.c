@@ -8,6 +8,12 @@ struct replying {
 	struct fault *why;
 };
 
+/* Whether stored documents come back, to be made rows of a view here. */
+static bool shows_rows(const struct reply_rules *rules)
+{
+	return rules->view && !rules->behind_barrier;
+}
+
 static bool put_batch(struct replying *r, const struct element *e)
 {
 	struct doc_iter it = doc_iter_of(e->value);
@@ -24,7 +30,8 @@ static bool put_batch(struct replying *r, const struct element *e)
 			break;
 		}
 		doc_put_value(r->out, TYPE_DOCUMENT, doc.name, bytes_of("", 0));
-		fine = (r->x->rules->view ? walk_row : walk_document)(&walk, doc.value, r->out);
+		fine = (shows_rows(r->x->rules) ? walk_row : walk_document)(
+			&walk, doc.value, r->out);
 		r->disclosure->docs++;
 	}
 	walk_fini(&walk);
@@ -109,6 +116,38 @@ static bool put_values(struct replying *r, const struct element *e)
 	return fine && (!it.failed || fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "values are torn"));
 }
 
+/* The only document of a pipeline that stands for a count or a distinct; none: nothing was
+ * there to be counted. */
+static bool put_only_document(struct replying *r, const struct element *cursor)
+{
+	bool counts = r->x->rules->form == REPLY_COUNTED;
+	struct element batch, doc, e = {0};
+	struct doc_iter it;
+	int64_t n = 0;
+
+	if (!doc_find(cursor->value, "firstBatch", &batch) || batch.type != TYPE_ARRAY)
+		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a cursor without a batch");
+	it = doc_iter_of(batch.value);
+	if (doc_next(&it, &doc) &&
+		(doc.type != TYPE_DOCUMENT || !doc_find(doc.value, counts ? "n" : "values", &e)))
+		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a count without a number");
+	if (counts) {
+		if (e.type && !element_int(&e, &n))
+			return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "n is no number");
+		if (n <= INT32_MAX && n >= 0)
+			doc_put_int32(r->out, NAME("n"), (int32_t)n);
+		else
+			doc_put_int64(r->out, NAME("n"), n);
+		r->disclosure->docs = n;
+		return true;
+	}
+	if (e.type == TYPE_ARRAY)
+		return put_values(r, &e);
+	doc_end(r->out, doc_put_array(r->out, NAME("values")));
+	r->disclosure->docs = 0;
+	return true;
+}
+
 static bool put_errors(struct replying *r, const struct element *e)
 {
 	struct doc_iter it = doc_iter_of(e->value);
@@ -160,13 +199,18 @@ static bool is_plain(const struct element *e)
 	return false;
 }
 
+static bool is_only_document(const struct reply_rules *rules)
+{
+	return rules->form == REPLY_COUNTED || rules->form == REPLY_COLLECTED;
+}
+
 static bool put_field(struct replying *r, const struct element *e)
 {
 	const struct reply_rules *rules = r->x->rules;
 	int64_t n;
 
 	if (element_named(e, "cursor") && e->type == TYPE_DOCUMENT)
-		return put_cursor(r, e);
+		return (is_only_document(rules) ? put_only_document : put_cursor)(r, e);
 	if (element_named(e, "value") && rules->form == REPLY_VALUE)
 		return put_value(r, e);
 	if (element_named(e, "values") && rules->form == REPLY_VALUES && e->type == TYPE_ARRAY)
@@ -266,8 +310,10 @@ bool transform_reply(struct transform *t, const struct reply_context *context, s
 	if (it.failed || out->failed)
 		return fault_set(why, FAULT_UPSTREAM_GARBAGE, "a reply is torn or too large");
 	/* What a pipeline grouped and computed left, too, if anything did. */
-	if (disclosure->docs > 0)
+	if (disclosure->docs > 0) {
 		disclosure->plaintext |= context->rules->shown;
+		disclosure->masked |= context->rules->shown_masked;
+	}
 	disclosure->subjects = t->subjects;
 	disclosure->nsubjects = t->nsubjects;
 	return true;
@@ -281,7 +327,7 @@ bool transform_show(struct transform *t, const struct reply_rules *rules, struct
 	bool fine;
 
 	walk_init(&walk, t, rules, &disclosure, why);
-	fine = (rules->view ? walk_row : walk_document)(&walk, doc, out);
+	fine = (shows_rows(rules) ? walk_row : walk_document)(&walk, doc, out);
 	walk_fini(&walk);
 	return fine;
 }

@@ -29,6 +29,12 @@ static bool put_field(struct fetching *f, const struct element *e)
 
 static bool fetch(struct fetching *f, struct bytes doc, struct bytes path);
 
+/* A mask is a function of one value: the names in a document are data as well. */
+static bool is_one_value(const struct fetching *f, const struct element *e)
+{
+	return !element_is_document(e) || (f->field->mask && e->type == TYPE_DOCUMENT);
+}
+
 /* As $project does: a path through an array gives the array of what lies behind it. */
 static bool fetch_items(struct fetching *f, struct bytes array, struct bytes path)
 {
@@ -64,7 +70,7 @@ static bool put_tree(struct fetching *f, const struct element *e)
 
 	while (doc_next(&it, &child)) {
 		f->name = child.name;
-		if (!(element_is_document(&child) ? put_tree : put_field)(f, &child))
+		if (!(is_one_value(f, &child) ? put_field : put_tree)(f, &child))
 			return false;
 	}
 	doc_end(f->out, begun);
@@ -85,7 +91,7 @@ static bool fetch(struct fetching *f, struct bytes doc, struct bytes path)
 		if (!bytes_equal(e.name, component))
 			continue;
 		if (!path.len)
-			return (element_is_document(&e) ? put_tree : put_field)(f, &e);
+			return (is_one_value(f, &e) ? put_field : put_tree)(f, &e);
 		if (e.type == TYPE_ARRAY)
 			return fetch_items(f, e.value, path);
 		return e.type != TYPE_DOCUMENT || fetch(f, e.value, path);
@@ -142,21 +148,15 @@ static bool find_parts(struct walk *w, struct bytes doc)
 
 static void put_pseudonym(struct walk *w, const struct view_field *field, struct buf *out)
 {
-	static const char digits[] = "0123456789abcdef";
 	struct subject_token subject;
 	struct token token;
-	char hex[2 * TOKEN_LEN];
 
 	if (!subject_of(w->t, TOKEN_SUBJECT, w->rules->collection, w->parts, &subject)) {
 		doc_put_null(out, field->name);
 		return;
 	}
 	pseudonym_of_subject(w->t, field->mask, &subject, &token);
-	for (size_t i = 0; i < TOKEN_LEN; i++) {
-		hex[2 * i] = digits[token.bytes[i] >> 4];
-		hex[2 * i + 1] = digits[token.bytes[i] & 15];
-	}
-	doc_put_string(out, field->name, bytes_of(hex, sizeof(hex)));
+	put_hex(field->name, &token, out);
 }
 
 static void note_class(struct walk *w, const struct view_field *field)

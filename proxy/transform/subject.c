@@ -118,7 +118,7 @@ void pseudonym_of_subject(struct transform *t, const struct mask *mask,
 	master_token(t->master, TOKEN_PSEUDONYM, parts, COUNT_OF(parts), out);
 }
 
-/* Pseudonyms stand under eight digits of their scope's hash: a scope's name has dots. */
+/* As the views' readers know them, so that a pipeline can match and group by them. */
 static void put_pseudonyms(struct transform *t, const struct collection *c,
 	const struct subject_token *subject, struct bytes name, struct buf *out)
 {
@@ -129,20 +129,12 @@ static void put_pseudonyms(struct transform *t, const struct collection *c,
 
 		for (size_t k = 0; v->from == c && k < v->nfields; k++) {
 			const struct mask *mask = v->fields[k].mask;
-			struct token token, scope;
-			char hex[9];
+			struct token token;
 
 			if (!v->fields[k].of_subject)
 				continue;
-			master_token(t->master, TOKEN_PSEUDONYM, &mask->scope, 1, &scope);
-			for (size_t b = 0; b < 4; b++) {
-				static const char digits[] = "0123456789abcdef";
-
-				hex[2 * b] = digits[scope.bytes[b] >> 4];
-				hex[2 * b + 1] = digits[scope.bytes[b] & 15];
-			}
 			pseudonym_of_subject(t, mask, subject, &token);
-			doc_put_binary(out, bytes_of(hex, 8), 0, bytes_of(token.bytes, TOKEN_LEN));
+			put_hex(bytes_str(mask->stored), &token, out);
 		}
 	}
 	doc_end(out, begun);

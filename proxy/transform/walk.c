@@ -1,3 +1,4 @@
+#include "query/path.h"
 #include "transform/inside.h"
 
 /* Where a value stands: at a node of the tree, or somewhere below what the policy names. */
@@ -83,6 +84,27 @@ bool open_value(struct walk *w, struct value *value)
 	       fault_set(w->why, FAULT_DAMAGED, "a sealed value in a reply does not open");
 }
 
+/* A virtual view shows a sealed value where it shows that very field as it is. */
+static struct verdict verdict_of_view(
+	const struct reply_rules *rules, const struct encrypted_field *field)
+{
+	struct verdict v = {.clearance = CLEAR_REMOVE, .class = NO_CLASS};
+	bool at;
+
+	if (!bytes_equal(field->ns, rules->view->from->ns))
+		return v;
+	for (size_t i = 0; i < rules->view->nfields; i++) {
+		const struct view_field *f = &rules->view->fields[i];
+
+		if (f->of_subject || f->mask ||
+			path_relation(f->path, field->path) == PATH_DISJOINT)
+			continue;
+		v.clearance = CLEAR_PLAINTEXT;
+		v.class = view_node_of(&rules->view->from->tree, field->path, &at)->class;
+	}
+	return v;
+}
+
 /* The clearance of the field that a key belongs to, whatever place its value was moved to. */
 static struct verdict verdict_of_key(const struct walk *w, int key)
 {
@@ -92,6 +114,8 @@ static struct verdict verdict_of_key(const struct walk *w, int key)
 	const struct view_node *node;
 	bool at;
 
+	if (field != NO_FIELD && rules->view)
+		return verdict_of_view(rules, &rules->policy->encrypted[field]);
 	if (field == NO_FIELD || !rules->secure || !rules->collection ||
 		!bytes_equal(rules->policy->encrypted[field].ns, rules->collection->ns))
 		return v;

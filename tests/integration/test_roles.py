@@ -190,11 +190,28 @@ def test_analyst_reads_the_view(clients):
     assert again == {r["patient_id"] for r in rows}
 
 
+def test_analyst_asks_the_view_as_a_collection(clients):
+    view = clients["analyst"].healthcare_db.patients_anonymized_view
+    (old,) = view.find({"age_range": "65+"})
+    assert view.find_one({"patient_id": old["patient_id"]}) == old
+    assert view.count_documents({}) == len(PATIENTS)
+    assert sorted(view.distinct("age_range")) == ["0-17", "18-29", "30-49", "50-64", "65+"]
+    groups = list(view.aggregate([
+        {"$match": {"medical_condition": "Asthma"}},
+        {"$group": {"_id": {"age": "$age_range", "year": {"$year": "$admission_year"}},
+                    "n": {"$sum": 1}}},
+        {"$sort": {"_id.age": 1}}]))
+    assert [g["_id"]["age"] for g in groups] == ["0-17", "18-29", "30-49", "50-64", "65+"]
+    assert all(g["n"] == 1 and g["_id"]["year"] == 2023 for g in groups)
+    rows = list(view.aggregate([{"$project": {"all": {"$objectToArray": "$$ROOT"}}}]))
+    assert not any(secret in repr(rows) for secret in SECRETS)
+
+
 def test_analyst_reaches_nothing_else(clients):
     database = clients["analyst"].healthcare_db
     refused(database.patients.find_one, {})
-    refused(database.patients_anonymized_view.find_one, {"age_range": "65+"})
-    refused(database.patients_anonymized_view.find_one, {"personal_info.name": "Ada Durand"})
+    assert database.patients_anonymized_view.find_one({"personal_info.name": "Ada Durand"}) is None
+    refused(database.patients_anonymized_view.find_one, {"__mw.s": {"$exists": True}})
     refused(database.patients_anonymized_view.insert_one, {"a": 1})
     refused(clients["analyst"].encryption["__keyVault"].find_one, {})
     refused(clients["analyst"].other_db.things.find_one, {})
@@ -223,9 +240,15 @@ def test_backend_reads_and_writes(clients, loaded):
     assert loaded.delete_one({"_id": key}).deleted_count == 1
 
 
-def test_data_engineer_writes_but_reads_nobody(clients):
+def test_data_engineer_sees_nobody(clients):
     database = clients["engineer"].healthcare_db
-    refused(database.patients.find_one, {})
+    found = database.patients.find_one({"personal_info.age": 41})
+    assert set(found["personal_info"]) == {"age", "gender", "blood_type"}
+    assert "medical_info" not in found and "billing_amount" not in found["administrative_info"]
+    refused(database.patients.find_one, {"personal_info.name": "Ada Durand"})
+    rows = list(database.patients.aggregate(
+        [{"$project": {"all": {"$objectToArray": "$personal_info"}}}]))
+    assert not any(secret in repr(rows) for secret in SECRETS)
     database.patients.create_index([("personal_info.gender", 1)], name="by_gender")
     database.patients.drop_index("by_gender")
 
