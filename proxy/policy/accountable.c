@@ -4,8 +4,7 @@
  * what the client's projection leaves out is asked for all the same, and taken out of the
  * reply again. */
 
-/* The subject's paths, then _id: what tells whose a document is. */
-static size_t telling_paths(const struct collection *c, struct bytes paths[ID_PART + 1])
+size_t telling_paths(const struct collection *c, struct bytes paths[ID_PART + 1])
 {
 	size_t n = 0;
 
@@ -125,7 +124,7 @@ bool add_subject_to_find(struct deciding *d, const struct analysis *a)
 /* Where a pipeline carries what tells whose a document is: __mw.q.a, __mw.q.b, … */
 #define CARRIED "__mw.q"
 
-static struct bytes carried_name(size_t part, char out[2])
+struct bytes carried_name(size_t part, char out[2])
 {
 	out[0] = (char)('a' + part);
 	out[1] = '\0';

@@ -105,9 +105,17 @@ bool read_projection(struct deciding *d, struct analysis *a, const char *name) M
  * pipeline could raise. */
 bool prepend_rows(struct deciding *d, const struct element *pipeline, bool raises) MUST_CHECK;
 
-/* Whether the command may be run behind the secure view's stages: no document that comes
- * back would have to tell whose it is. */
-bool can_run_behind(const struct deciding *d);
+/* Whether the record of a command behind the barrier must name the subjects of all
+ * documents that went in. */
+bool must_name_behind(const struct deciding *d);
+/* Makes `pipeline` a group of these subjects, to which the pipeline itself is joined:
+ * *joined, whose stages are still to be placed.  `proven` stages stand in front. */
+bool join_to_subjects(struct deciding *d, const struct element *pipeline, size_t proven,
+	struct element *joined) MUST_CHECK;
+/* The subject's paths, then _id: what tells whose a document is; and the names under which
+ * they are carried through a pipeline. */
+size_t telling_paths(const struct collection *c, struct bytes paths[ID_PART + 1]);
+struct bytes carried_name(size_t part, char out[2]);
 /* Makes the command an aggregate of `pipeline`, an element of the request or of an edit,
  * behind those stages.  Begins the plan anew: earlier edits are forgotten. */
 bool run_behind(

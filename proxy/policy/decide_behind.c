@@ -6,33 +6,6 @@
  * what the role may see is run on documents as the role may see them.  The stages go in
  * front of the first stage that needs them; those before it still use indexes. */
 
-/* An accountable value could leave: whose it is would have to be known behind the barrier. */
-static bool shows_accountable(const struct view_node *node, class_set accountable)
-{
-	bool shown = node->clearance != CLEAR_REMOVE &&
-		     !(node->clearance == CLEAR_MASK && node->mask->kind == MASK_CONSTANT);
-
-	if (shown && node->class != NO_CLASS && accountable & (class_set)1 << node->class)
-		return true;
-	for (size_t i = 0; i < node->nchildren; i++)
-		if (shows_accountable(&node->children[i], accountable))
-			return true;
-	return false;
-}
-
-static bool barrier_names_nobody(const struct secure_view *view)
-{
-	return !view->collection || !view->collection->accountable ||
-	       !shows_accountable(&view->root, view->collection->accountable);
-}
-
-bool can_run_behind(const struct deciding *d)
-{
-	if (d->virtual)
-		return !d->virtual->accountable;
-	return barrier_names_nobody(d->view);
-}
-
 /* Something below is masked in a way that only this proxy can compute. */
 static bool hides_computable(const struct view_node *node, bool below)
 {
@@ -78,7 +51,7 @@ static bool check_named(struct deciding *d, const struct use *u)
 	bool at;
 
 	node = view_node_of(&d->view->root, u->path, &at);
-	if (!shows_any(node, at) || hides_computable(node, at))
+	if (!shows_any(node, at) || (u->kind != USE_EXISTS && hides_computable(node, at)))
 		return fault_name(d->why, FAULT_NOT_READABLE, u->sent);
 	return !shows_ciphertext(node, at) || check_ciphertext_serves(d, u, node, at);
 }
@@ -274,6 +247,8 @@ static bool check_rest(struct deciding *d, struct bytes pipeline, size_t at)
 	while (doc_next(&it, &stage))
 		if (i++ >= at && !analyse_stage(&a, &stage, d->why))
 			return false;
+	if (a.first.len)
+		return fault_name(d->why, FAULT_NOT_PROVEN, a.first);
 	return check_behind(d, &a) && place_foreign_barriers(d, pipeline, a.reaches);
 }
 
@@ -308,6 +283,25 @@ static void point_to_collection(struct deciding *d)
 		d->plan->upstream_collection = d->virtual->from->name;
 }
 
+/* What of the pipeline is not proven, behind fence and secure view. */
+static bool place_behind(struct deciding *d, const struct element *pipeline, size_t proven)
+{
+	return check_rest(d, pipeline->value, proven) && put_stages(d, pipeline, proven);
+}
+
+static bool place_named(struct deciding *d, const struct element *pipeline, size_t proven)
+{
+	size_t nsearched = d->plan->nsearched;
+	struct element joined;
+
+	if (!join_to_subjects(d, pipeline, proven, &joined))
+		return false;
+	/* The same stages once more, in other bytes. */
+	(void)count_proven(d, joined.value);
+	d->plan->nsearched = nsearched;
+	return place_behind(d, &joined, proven);
+}
+
 bool run_behind(struct deciding *d, const struct element *pipeline, enum reply_form form)
 {
 	size_t proven;
@@ -318,7 +312,7 @@ bool run_behind(struct deciding *d, const struct element *pipeline, enum reply_f
 	if (!check_options(d))
 		return false;
 	proven = count_proven(d, pipeline->value);
-	if (!check_rest(d, pipeline->value, proven) || !put_stages(d, pipeline, proven))
+	if (!(must_name_behind(d) ? place_named : place_behind)(d, pipeline, proven))
 		return false;
 	point_to_collection(d);
 	finish_behind(d);

@@ -126,8 +126,10 @@ static void put_cursor(struct converting *c, bool sized, int64_t size)
 {
 	size_t cursor = doc_put_document(&c->built, NAME("cursor"));
 
+	/* The subjects are a document of their own in the first batch. */
 	if (sized)
-		doc_put_int64(&c->built, NAME("batchSize"), size);
+		doc_put_int64(
+			&c->built, NAME("batchSize"), size + (must_name_behind(c->d) ? 1 : 0));
 	doc_end(&c->built, cursor);
 }
 
@@ -171,13 +173,26 @@ bool find_behind(struct deciding *d)
 	return finish(&c, REPLY_CURSOR, fields, COUNT_OF(fields));
 }
 
+/* {$group: {_id: null, n: {$sum: 1}}} */
+static void put_count(struct converting *c)
+{
+	size_t stage = stage_begin(&c->stages), group, sum;
+
+	group = doc_put_document(&c->built, NAME("$group"));
+	doc_put_null(&c->built, NAME("_id"));
+	sum = doc_put_document(&c->built, NAME("n"));
+	doc_put_int32(&c->built, NAME("$sum"), 1);
+	doc_end(&c->built, sum);
+	doc_end(&c->built, group);
+	doc_end(&c->built, stage);
+}
+
 bool count_behind(struct deciding *d)
 {
 	static const char *const fields[] = {"query", "skip", "limit", "fields"};
 	const struct element *e = command_field(d->c, "limit");
 	int64_t skip, limit = 0;
 	struct converting c;
-	size_t stage;
 
 	if (!read_number(d, "skip", &skip))
 		return false;
@@ -193,9 +208,7 @@ bool count_behind(struct deciding *d)
 		put_number_stage(&c, "$skip", skip);
 	if (limit)
 		put_number_stage(&c, "$limit", limit < 0 ? -limit : limit);
-	stage = stage_begin(&c.stages);
-	doc_put_string(&c.built, NAME("$count"), NAME("n"));
-	doc_end(&c.built, stage);
+	put_count(&c);
 	doc_end(&c.built, c.pipeline);
 	put_cursor(&c, false, 0);
 	return finish(&c, REPLY_COUNTED, fields, COUNT_OF(fields));

@@ -44,7 +44,7 @@ static bool choose_foreign(const struct placing *p, struct bytes name, struct fo
 		return false;
 	/* Whatever is put into the request belongs to the one plan that there is. */
 	f->d.plan = d->plan;
-	if (!can_run_behind(&f->d))
+	if (must_name_behind(&f->d))
 		return fault_name(d->why, FAULT_NAMES_SUBJECTS, name);
 	d->plan->reply.reaches = true;
 	note_what_is_shown(&d->plan->reply, &f->d);

@@ -105,7 +105,7 @@ bool decide_find(struct deciding *d)
 		!read_projection(d, &a, "projection") || !read_find_options(d, &a))
 		return false;
 	if (!is_native(d, &a))
-		return can_run_behind(d) && find_behind(d);
+		return find_behind(d);
 	d->plan->reply.form = REPLY_CURSOR;
 	d->plan->reply.tree = &d->view->root;
 	d->plan->awaits = awaits && element_truth(awaits);
@@ -131,21 +131,6 @@ bool prepend_rows(struct deciding *d, const struct element *pipeline, bool raise
 	return seal_row_literals(d, d->rows);
 }
 
-static bool refuse_view(struct deciding *d, const char *what)
-{
-	return fault_name(d->why, FAULT_VIEW, bytes_str(what));
-}
-
-/* What was not proven runs behind the barrier, if it may; if not, the fault stands. */
-static bool behind_or_refused(
-	struct deciding *d, const struct element *pipeline, const struct analysis *a)
-{
-	if (can_run_behind(d))
-		return run_behind(d, pipeline, REPLY_CURSOR);
-	/* Only a view that hides nothing proves a stage that reads another collection. */
-	return a->unproven.len ? fault_name(d->why, FAULT_NOT_PROVEN, a->unproven) : false;
-}
-
 bool decide_aggregate(struct deciding *d)
 {
 	const struct element *pipeline = command_field(d->c, "pipeline");
@@ -158,15 +143,14 @@ bool decide_aggregate(struct deciding *d)
 	if (command_field(d->c, "explain") && element_truth(command_field(d->c, "explain")))
 		return fault_name(d->why, FAULT_UNKNOWN_FIELD, bytes_str("explain"));
 	if (d->virtual)
-		return (can_run_behind(d) || refuse_view(d, "aggregate")) &&
-		       run_behind(d, pipeline, REPLY_CURSOR);
+		return run_behind(d, pipeline, REPLY_CURSOR);
 	analysis_init(&a, d->arena);
 	if (!analyse_pipeline(&a, pipeline->value, d->why) || !check_let(d, &a) ||
 		!check_hint(d, &a, command_field(d->c, "hint")) ||
 		!check_flag(d, &a, "bypassDocumentValidation"))
 		return false;
 	if (a.reaches || !check_taken_apart(d, &a) || !check_uses(d, &a))
-		return behind_or_refused(d, pipeline, &a);
+		return run_behind(d, pipeline, REPLY_CURSOR);
 	d->plan->reply.form = REPLY_CURSOR;
 	d->plan->reply.tree = reply_tree(d, &a);
 	return add_subject_to_pipeline(d, &a) && prepend_rows(d, pipeline, a.raises) &&
@@ -181,13 +165,13 @@ bool decide_count(struct deciding *d)
 	if (!choose_grant(d, ACTION_READ))
 		return false;
 	if (d->virtual)
-		return (can_run_behind(d) || refuse_view(d, "count")) && count_behind(d);
+		return count_behind(d);
 	analysis_init(&a, d->arena);
 	if (!read_filter(d, &a, "query", &filter) ||
 		!check_hint(d, &a, command_field(d->c, "hint")))
 		return false;
 	if (!is_native(d, &a))
-		return can_run_behind(d) && count_behind(d);
+		return count_behind(d);
 	d->plan->reply.form = REPLY_STATUS;
 	return wrap_filter(d, d->c->body, filter, "query") &&
 	       check_collation(d, d->c->body, command_field(d->c, "collation"));
@@ -204,7 +188,7 @@ bool decide_distinct(struct deciding *d)
 	if (!choose_grant(d, ACTION_READ))
 		return false;
 	if (d->virtual)
-		return (can_run_behind(d) || refuse_view(d, "distinct")) && distinct_behind(d);
+		return distinct_behind(d);
 	if (!key || key->type != TYPE_STRING)
 		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("key"));
 	use.sent = element_string(key);
@@ -214,7 +198,7 @@ bool decide_distinct(struct deciding *d)
 		!check_hint(d, &a, command_field(d->c, "hint")))
 		return false;
 	if (!is_native(d, &a))
-		return can_run_behind(d) && distinct_behind(d);
+		return distinct_behind(d);
 	d->plan->reply.form = REPLY_VALUES;
 	values = copy_tree(d->arena, view_node_of(&d->view->root, use.path, &at));
 	/* Below what the policy names: as that is, but without its children. */

@@ -272,9 +272,5 @@ static bool find_rows(struct deciding *d)
 
 bool decide_view_find(struct deciding *d)
 {
-	if (!d->virtual->min_group && find_rows(d))
-		return true;
-	if (can_run_behind(d))
-		return find_behind(d);
-	return false;
+	return (!d->virtual->min_group && find_rows(d)) || find_behind(d);
 }

@@ -90,9 +90,6 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 	if (min_group && !load_int(l, min_group, 2, POLICY_MIN_GROUP_MAX, &least))
 		return;
 	v->min_group = (uint32_t)least;
-	if (v->min_group && v->accountable)
-		complain(l->complaints, min_group->at, "take one of the two away",
-			"an accountable view has rows, and no min_group");
 	if (!fields)
 		complain(l->complaints, node->at, "add `fields:`", "the view has no fields");
 	else

@@ -42,6 +42,9 @@ struct edit {
 	const struct subject_literals *literals;
 };
 
+/* Subjects that one reply of documents that are nobody's may stand for. */
+#define REPLY_SUBJECTS_MAX 10000
+
 /* How a reply is treated. */
 enum reply_form {
 	REPLY_STATUS,      /* ok, n, writeErrors, …: no documents */
@@ -72,6 +75,7 @@ struct reply_rules {
 	uint8_t print[16];      /* of the rights that they rest on */
 	class_set shown;        /* classes of what was moved, grouped or computed */
 	class_set shown_masked; /* the same of masked ones */
+	bool names_group;       /* the first document of the first batch names all subjects */
 	bool reaches;           /* other collections were read, too */
 	bool behind_barrier; /* no place tells what a value is: documents are as they may be seen,
 			      * but for sealed values, which tell by their key */

@@ -93,6 +93,10 @@ static bool add_operator(
 		/* Whether the path holds an array is seen, too. */
 		seen.kind = USE_EXISTS;
 		return shape_use(a, &seen, why) && add_elem_match(a, use, e, why);
+	case FILTER_SEE_FIRST:
+		a->first = e->name;
+		seen.kind = USE_COMPARE;
+		return shape_use(a, &seen, why);
 	case FILTER_SEE:
 		seen.kind = USE_COMPARE;
 		return shape_use(a, &seen, why);
@@ -147,6 +151,10 @@ static bool add_logical(struct analysis *a, const struct element *e, struct byte
 	case LOGICAL_COMMENT:
 		return fault_name(why, FAULT_FILTER_COMMENT, e->name);
 	case LOGICAL_HARMLESS:
+		return true;
+	case LOGICAL_FIRST:
+		a->first = e->name;
+		analysis_unproven(a, e->name);
 		return true;
 	case LOGICAL_UNPROVEN:
 		analysis_unproven(a, e->name);

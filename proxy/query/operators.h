@@ -12,6 +12,7 @@ enum filter_treatment {
 	FILTER_NOT,
 	FILTER_ELEM_MATCH,
 	FILTER_SEE,
+	FILTER_SEE_FIRST,
 	FILTER_PART,
 };
 enum logical_treatment {
@@ -21,6 +22,7 @@ enum logical_treatment {
 	LOGICAL_COMMENT,
 	LOGICAL_HARMLESS,
 	LOGICAL_UNPROVEN,
+	LOGICAL_FIRST,
 };
 enum expression_treatment {
 	EXPRESSION_UNKNOWN,
@@ -61,6 +63,7 @@ enum stage_treatment {
 	STAGE_GRAPH,
 	STAGE_FACET,
 	STAGE_RESHAPES,
+	STAGE_FIRST,
 	STAGE_UNPROVEN,
 };
 enum variable_treatment { VARIABLE_UNKNOWN, VARIABLE_WHOLE, VARIABLE_CONSTANT };

@@ -241,6 +241,9 @@ static bool read_stage(
 	case STAGE_GRAPH:
 	case STAGE_UNPROVEN:
 		return stage_unproven(a, e, false, why);
+	case STAGE_FIRST:
+		a->first = e->name;
+		return stage_unproven(a, e, false, why);
 	case STAGE_FACET:
 	case STAGE_RESHAPES:
 		return stage_unproven(a, e, true, why);

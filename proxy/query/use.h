@@ -82,6 +82,7 @@ struct analysis {
 	bool grouped;          /* a reply's document is no longer one stored document */
 	bool writes_pipeline;  /* an update by pipeline */
 	bool raises;           /* an expression in a filter could raise an error */
+	struct bytes first;    /* a construct that no stage may stand before; empty: none */
 	size_t reaches;        /* how many stages read other collections, at any depth */
 	struct projection_at *projections;
 	size_t nprojections;

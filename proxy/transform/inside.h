@@ -92,6 +92,9 @@ bool walk_document(struct walk *w, struct bytes doc, struct buf *out) MUST_CHECK
 bool walk_value(struct walk *w, const struct element *e, struct buf *out) MUST_CHECK;
 /* A row of a virtual view, made of a stored document. */
 bool walk_row(struct walk *w, struct bytes doc, struct buf *out) MUST_CHECK;
+/* Keeps the parts of a subject, each under its path, and under the last the _id. */
+bool find_parts_at(
+	struct walk *w, struct bytes doc, const struct bytes paths[ID_PART + 1]) MUST_CHECK;
 /* Opens a value that is sealed under one of our keys; others stay as they are. */
 bool open_value(struct walk *w, struct value *value) MUST_CHECK;
 

@@ -14,6 +14,51 @@ static bool shows_rows(const struct reply_rules *rules)
 	return rules->view && !rules->behind_barrier;
 }
 
+/* One subject of a group: its parts, and at the end its _id, under letters. */
+static bool note_grouped(struct walk *walk, const struct collection *c, struct bytes parts)
+{
+	struct bytes paths[ID_PART + 1];
+	struct subject_token subject;
+
+	for (size_t i = 0; i < c->nsubject_paths; i++)
+		paths[i] = bytes_of(&"abcdefghi"[i], 1);
+	paths[ID_PART] = bytes_of(&"abcdefghi"[c->nsubject_paths], 1);
+	if (!find_parts_at(walk, parts, paths))
+		return false;
+	if (subject_of(walk->t, TOKEN_AUDIT_SUBJECT, c, walk->parts, &subject))
+		note_subject(walk->t, &subject);
+	return true;
+}
+
+/* The first document of a first batch: the subjects of all that went into the pipeline.
+ * Nothing may come out without it. */
+static bool take_subjects(struct replying *r, struct doc_iter *it)
+{
+	struct element doc, list, item;
+	struct doc_iter items;
+	struct walk walk;
+	bool fine = true;
+	size_t n = 0;
+
+	if (!doc_next(it, &doc) || doc.type != TYPE_DOCUMENT ||
+		!doc_find(doc.value, "__mw", &list) || list.type != TYPE_ARRAY)
+		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "nobody is named for a reply");
+	walk_init(&walk, r->t, r->x->rules, r->disclosure, r->why);
+	items = doc_iter_of(list.value);
+	while (fine && doc_next(&items, &item)) {
+		if (item.type != TYPE_DOCUMENT || items.failed)
+			fine = fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a subject is torn");
+		else if (++n > REPLY_SUBJECTS_MAX)
+			fine = fault_set(
+				r->why, FAULT_SUBJECTS_MAX, "over %d subjects", REPLY_SUBJECTS_MAX);
+		else
+			fine = note_grouped(&walk, r->x->rules->collection, item.value);
+	}
+	walk_fini(&walk);
+	return fine &&
+	       (!items.failed || fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "subjects are torn"));
+}
+
 static bool put_batch(struct replying *r, const struct element *e)
 {
 	struct doc_iter it = doc_iter_of(e->value);
@@ -22,6 +67,8 @@ static bool put_batch(struct replying *r, const struct element *e)
 	struct element doc;
 	bool fine = true;
 
+	if (r->x->rules->names_group && element_named(e, "firstBatch") && !take_subjects(r, &it))
+		return false;
 	walk_init(&walk, r->t, r->x->rules, r->disclosure, r->why);
 	r->disclosure->docs = 0;
 	while (fine && doc_next(&it, &doc)) {
@@ -128,6 +175,8 @@ static bool put_only_document(struct replying *r, const struct element *cursor)
 	if (!doc_find(cursor->value, "firstBatch", &batch) || batch.type != TYPE_ARRAY)
 		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a cursor without a batch");
 	it = doc_iter_of(batch.value);
+	if (r->x->rules->names_group && !take_subjects(r, &it))
+		return false;
 	if (doc_next(&it, &doc) &&
 		(doc.type != TYPE_DOCUMENT || !doc_find(doc.value, counts ? "n" : "values", &e)))
 		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a count without a number");

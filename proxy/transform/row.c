@@ -127,7 +127,7 @@ static bool find_part(struct walk *w, struct bytes doc, struct bytes path, size_
 	return true;
 }
 
-static bool find_parts(struct walk *w, struct bytes doc)
+bool find_parts_at(struct walk *w, struct bytes doc, const struct bytes paths[ID_PART + 1])
 {
 	const struct collection *c = w->rules->collection;
 
@@ -135,15 +135,25 @@ static bool find_parts(struct walk *w, struct bytes doc)
 	w->sealed_parts = 0;
 	buf_clear(&w->opened);
 	for (size_t i = 0; i < c->nsubject_paths; i++)
-		if (!find_part(w, doc, c->subject_paths[i], i))
+		if (!find_part(w, doc, paths[i], i))
 			return false;
-	if (!find_part(w, doc, bytes_str("_id"), ID_PART))
+	if (!find_part(w, doc, paths[ID_PART], ID_PART))
 		return false;
 	for (size_t i = 0; i <= ID_PART; i++)
 		if (w->sealed_parts & 1u << i)
 			w->parts[i].bytes =
 				bytes_of(w->opened.at + w->parts[i].bytes.len, w->sealed_len[i]);
 	return true;
+}
+
+static bool find_parts(struct walk *w, struct bytes doc)
+{
+	struct bytes paths[ID_PART + 1];
+
+	memcpy(paths, w->rules->collection->subject_paths,
+		sizeof(w->rules->collection->subject_paths));
+	paths[ID_PART] = bytes_str("_id");
+	return find_parts_at(w, doc, paths);
 }
 
 static void put_pseudonym(struct walk *w, const struct view_field *field, struct buf *out)

@@ -13,9 +13,10 @@
  *
  *   policy FOLDER              (below the source tree)
  *   user NAME roles=a,b attr=value… [purpose=…] [x509]
- *   allow|CODE  {command as extended JSON}
+ *   allow|behind|named|CODE  {command as extended JSON}
  *
- * A line is judged as the user named last; CODE is the fault's number for the client and,
+ * A line is judged as the user named last; behind: behind the secure view's stages, named:
+ * likewise, and joined to the subjects of all that goes in; CODE is the fault's number for the client and,
  * behind a blank, what its text must name. */
 
 struct table {
@@ -126,6 +127,8 @@ static void judge(struct table *t, const char *place, char *expected, const char
 	if (!command_parse(&c, message_of(t, json), &why) ||
 		!policy_decide(t->policy, &facts, &c, &t->arena, &plan, &why))
 		snprintf(verdict, sizeof(verdict), "%d", fault_server_code(why.code));
+	else if (plan.reply.behind_barrier)
+		snprintf(verdict, sizeof(verdict), plan.reply.names_group ? "named" : "behind");
 	fault_text(&why, text, sizeof(text));
 	if (strcmp(verdict, expected) == 0 && (!named || strstr(text, named)))
 		return;
