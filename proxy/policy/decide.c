@@ -35,14 +35,14 @@ static bool read_comment(struct deciding *d)
 	return true;
 }
 
-static bool find_namespace(struct deciding *d)
+bool find_namespace(struct deciding *d, const struct command_row *row)
 {
 	struct plan *plan = d->plan;
 	struct bytes name;
 
 	plan->db = d->c->db;
 	plan->ns = d->c->db;
-	if (plan->row->on != ON_COLLECTION)
+	if (row->on != ON_COLLECTION)
 		return true;
 	if (d->c->first.type != TYPE_STRING)
 		return fault_name(d->why, FAULT_UNAUTHORIZED, plan->db);
@@ -84,6 +84,7 @@ static decide_fn *const deciders[COMMAND_COUNT_OF_IDS] = {
 	[COMMAND_AGGREGATE] = decide_aggregate,
 	[COMMAND_COUNT] = decide_count,
 	[COMMAND_DISTINCT] = decide_distinct,
+	[COMMAND_EXPLAIN] = decide_explain,
 	[COMMAND_INSERT] = decide_insert,
 	[COMMAND_UPDATE] = decide_update,
 	[COMMAND_DELETE] = decide_delete,
@@ -158,7 +159,8 @@ bool policy_decide(const struct policy *p, const struct facts *facts, const stru
 		return fault_name(why,
 			command_is_refused(c->name) ? FAULT_REFUSED_COMMAND : FAULT_NO_SUCH_COMMAND,
 			c->name);
-	if (!read_comment(&d) || !command_check_fields(plan->row, c, why) || !find_namespace(&d))
+	if (!read_comment(&d) || !command_check_fields(plan->row, c, why) ||
+		!find_namespace(&d, plan->row))
 		return false;
 	plan->writes = plan->row->how == HOW_WRITE;
 	if (!deciders[plan->row->id])

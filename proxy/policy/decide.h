@@ -19,6 +19,7 @@ struct deciding {
 	const struct virtual_view *virtual;
 	struct bytes rows; /* the row filter with the user's values; or empty */
 	bool rows_sealed;  /* its literals have their edits */
+	bool explains;     /* the command is not carried out: `explain` takes the place of `read` */
 };
 
 /* What the policy says of the collection behind the command; NULL: nothing. */
@@ -136,6 +137,9 @@ bool decide_aggregate(struct deciding *d) MUST_CHECK;
 bool decide_count(struct deciding *d) MUST_CHECK;
 bool decide_distinct(struct deciding *d) MUST_CHECK;
 bool decide_view_find(struct deciding *d) MUST_CHECK;
+bool decide_explain(struct deciding *d) MUST_CHECK;
+/* The namespace that the command names. */
+bool find_namespace(struct deciding *d, const struct command_row *row) MUST_CHECK;
 bool decide_insert(struct deciding *d) MUST_CHECK;
 bool decide_update(struct deciding *d) MUST_CHECK;
 bool decide_delete(struct deciding *d) MUST_CHECK;

@@ -125,7 +125,7 @@ static bool read_snapshot(struct deciding *d)
 	struct buf built;
 	size_t begun;
 
-	if (command_field(d->c, "autocommit"))
+	if (d->explains || command_field(d->c, "autocommit"))
 		return true;
 	if (!body_field(d, "readConcern", TYPE_DOCUMENT, &concern))
 		return false;

@@ -212,6 +212,8 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 	struct candidates found = {.count = 0};
 	struct plan *plan = d->plan;
 
+	if (d->explains)
+		actions = ACTION_EXPLAIN;
 	if (bytes_equal(plan->ns, d->facts->vault))
 		return refuse(d, FAULT_UNAUTHORIZED);
 	find_candidates(d, actions, &found);

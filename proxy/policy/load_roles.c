@@ -37,7 +37,7 @@ static void load_actions(struct loader *l, const struct yaml_node *node, struct 
 			continue;
 		actions = actions_of_word(word->text);
 		g->actions |= actions;
-		if (bytes_equal_str(word->text, "watch") || bytes_equal_str(word->text, "explain"))
+		if (bytes_equal_str(word->text, "watch"))
 			complain(l->complaints, word->at, "leave it out",
 				"the action '%.*s' is not supported by this version",
 				BYTES_ARG(word->text));
@@ -209,7 +209,7 @@ static void check_view_grant(struct loader *l, const struct yaml_node *node, con
 		if (!bytes_equal(p->views[i].db, g->db) ||
 			!bytes_equal(p->views[i].name, g->collection))
 			continue;
-		if (g->actions & ~(uint32_t)(ACTION_READ | ACTION_METADATA))
+		if (g->actions & ~(uint32_t)(ACTION_READ | ACTION_METADATA | ACTION_EXPLAIN))
 			complain(l->complaints, node->at, "do: [read]", "a view can only be read");
 		if (g->nsees || g->nchanges || g->rows.len)
 			complain(l->complaints, node->at, "leave see, change and rows out",

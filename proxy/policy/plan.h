@@ -53,6 +53,7 @@ enum reply_form {
 	REPLY_VALUES,      /* values (distinct) */
 	REPLY_COUNTED,     /* n, of the only document of cursor.firstBatch; count as a pipeline */
 	REPLY_COLLECTED,   /* values, of the only document likewise; distinct as a pipeline */
+	REPLY_EXPLAINED,   /* how a command would be carried out, with nothing of its values */
 	REPLY_COLLECTIONS, /* listCollections */
 	REPLY_DATABASES,   /* listDatabases */
 	REPLY_INDEXES,     /* listIndexes */

@@ -124,6 +124,7 @@ const char *action_name(size_t i, enum action *action)
 		{"index", ACTION_INDEX},
 		{"ddl", ACTION_DDL},
 		{"metadata", ACTION_METADATA},
+		{"explain", ACTION_EXPLAIN},
 	};
 
 	if (i >= COUNT_OF(names))

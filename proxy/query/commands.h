@@ -23,8 +23,9 @@ enum action {
 	ACTION_INDEX = 1u << 4,
 	ACTION_DDL = 1u << 5,
 	ACTION_METADATA = 1u << 6,
+	ACTION_EXPLAIN = 1u << 7,
 };
-#define ACTIONS_ALL 0x7fu
+#define ACTIONS_ALL 0xffu
 
 enum command_how {
 	HOW_LOCAL,   /* answered here, also before a login */

@@ -260,6 +260,45 @@ static void put_fields(struct shaping *s, const struct command *c)
 		buf_put_format(&s->out, ",\"?\":%zu", others);
 }
 
+static void put_first(struct shaping *s, const struct command *c);
+
+/* The command that explain holds. */
+static void put_inner(struct shaping *s, const struct command *outer)
+{
+	const struct command_row *row = s->row;
+	struct command inner;
+	struct fault unwanted;
+
+	if (outer->first.type != TYPE_DOCUMENT ||
+		!command_of_document(&inner, outer, outer->first.value, &unwanted) ||
+		!(s->row = command_look_up(inner.name))) {
+		s->row = row;
+		buf_put_str(&s->out, type_text(outer->first.type));
+		return;
+	}
+	buf_put_u8(&s->out, '{');
+	json_put_string(&s->out, bytes_str(s->row->name));
+	buf_put_u8(&s->out, ':');
+	if (s->row->id != COMMAND_EXPLAIN)
+		put_first(s, &inner);
+	else
+		buf_put_str(&s->out, type_text(inner.first.type));
+	put_fields(s, &inner);
+	buf_put_u8(&s->out, '}');
+	s->row = row;
+}
+
+/* The collection's name, where the command has one. */
+static void put_first(struct shaping *s, const struct command *c)
+{
+	if (s->row->on == ON_COLLECTION && c->first.type == TYPE_STRING)
+		json_put_string_cut(&s->out, element_string(&c->first), AUDIT_NAME_MAX);
+	else if (s->row->id == COMMAND_EXPLAIN)
+		put_inner(s, c);
+	else
+		buf_put_str(&s->out, type_text(c->first.type));
+}
+
 struct bytes shape_of(struct arena *arena, const struct policy *p, const struct plan *plan,
 	const struct command *c)
 {
@@ -276,11 +315,7 @@ struct bytes shape_of(struct arena *arena, const struct policy *p, const struct 
 	buf_put_u8(&s.out, '{');
 	json_put_string(&s.out, bytes_str(plan->row->name));
 	buf_put_u8(&s.out, ':');
-	/* The collection's name, where the command has one. */
-	if (plan->row->on == ON_COLLECTION && c->first.type == TYPE_STRING)
-		json_put_string_cut(&s.out, element_string(&c->first), AUDIT_NAME_MAX);
-	else
-		buf_put_str(&s.out, type_text(c->first.type));
+	put_first(&s, c);
 	put_fields(&s, c);
 	buf_put_u8(&s.out, '}');
 	shape = s.out.failed ? bytes_str(LONG_SHAPE) : arena_copy(arena, buf_bytes(&s.out));

@@ -106,6 +106,9 @@ bool put_databases(struct transform *t, const struct reply_context *x, struct by
 bool put_indexes(struct transform *t, const struct reply_context *x, struct bytes batch,
 	struct bytes name, struct buf *out, int64_t *docs);
 
+/* One field of an answer to explain, if it is one that may be shown. */
+void put_explained(const struct reply_context *x, const struct element *e, struct buf *out);
+
 /* An error's fields as the client may see them: a document with code, errmsg, …. */
 void put_error_fields(const struct reply_context *x, struct bytes error, struct buf *out);
 int32_t error_code(struct bytes error);

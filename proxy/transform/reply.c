@@ -258,6 +258,10 @@ static bool put_field(struct replying *r, const struct element *e)
 	const struct reply_rules *rules = r->x->rules;
 	int64_t n;
 
+	if (rules->form == REPLY_EXPLAINED && !is_plain(e)) {
+		put_explained(r->x, e, r->out);
+		return true;
+	}
 	if (element_named(e, "cursor") && e->type == TYPE_DOCUMENT)
 		return (is_only_document(rules) ? put_only_document : put_cursor)(r, e);
 	if (element_named(e, "value") && rules->form == REPLY_VALUE)

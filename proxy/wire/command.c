@@ -150,6 +150,23 @@ bool command_parse(struct command *c, struct bytes message, struct fault *why)
 	return fault_set(why, FAULT_OPCODE, "opcode %d", (int)h.opcode);
 }
 
+bool command_of_document(
+	struct command *c, const struct command *outer, struct bytes doc, struct fault *why)
+{
+	const struct element *db;
+
+	*c = (struct command){.request_id = outer->request_id,
+		.opcode = outer->opcode,
+		.db = outer->db,
+		.body = doc,
+		.encrypted = outer->encrypted};
+	if (!list_fields(c, why))
+		return false;
+	db = command_field(c, "$db");
+	return !db || (db->type == TYPE_STRING && bytes_equal(element_string(db), c->db)) ||
+	       fault_name(why, FAULT_BAD_VALUE, bytes_str("$db"));
+}
+
 const struct element *command_field_named(const struct command *c, struct bytes name)
 {
 	for (size_t i = 0; i < c->nfields; i++)

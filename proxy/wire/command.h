@@ -38,6 +38,11 @@ struct command {
  * opcode, so that the refusal can be sent. */
 bool command_parse(struct command *c, struct bytes message, struct fault *why) MUST_CHECK;
 
+/* The command that another one holds as a document, as `explain` does: of the same message
+ * and database. */
+bool command_of_document(struct command *c, const struct command *outer, struct bytes doc,
+	struct fault *why) MUST_CHECK;
+
 /* The body field of that name, or NULL. */
 const struct element *command_field_named(const struct command *c, struct bytes name);
 static inline const struct element *command_field(const struct command *c, const char *name)

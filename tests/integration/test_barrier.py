@@ -293,3 +293,61 @@ def test_errors_say_nothing_of_values(samples):
     with pytest.raises(OperationFailure) as caught:
         behind(samples, {"$project": {"x": {"$toInt": "$sealed"}}})
     assert "name" not in str(caught.value.details.get("errmsg", "")).replace("codeName", "")
+
+
+def plans(explained):
+    """Every plan's stages, from the top down, with their indexes."""
+    found = []
+
+    def visit(value):
+        if isinstance(value, dict):
+            if "stage" in value:
+                found.append((value["stage"], value.get("indexName")))
+            for inner in value.values():
+                visit(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                visit(inner)
+
+    visit(explained)
+    return found
+
+
+def explain(collection, command, **options):
+    return collection.database.command("explain", command, **options)
+
+
+@pytest.fixture(scope="module")
+def indexed(samples, writer):
+    writer.samples.create_index("open", name="by_open")
+    writer.samples.create_index("site", name="by_site")
+    writer.samples.create_index("secret", name="by_secret")
+    yield samples
+    writer.samples.drop_indexes()
+
+
+def test_indexes_are_used_in_front_of_the_barrier(indexed):
+    pipeline = [{"$match": {"open": 3}}, {"$replaceRoot": {"newRoot": "$$ROOT"}}]
+    shown = explain(indexed, {"aggregate": "samples", "pipeline": pipeline, "cursor": {}})
+    assert ("IXSCAN", "by_open") in plans(shown)
+    shown = explain(indexed, {"find": "samples", "filter": {"open": 3}})
+    assert ("IXSCAN", "by_open") in plans(shown)
+    shown = explain(indexed, {"count": "samples", "query": {"open": 3}}, verbosity="executionStats")
+    assert ("IXSCAN", "by_open") in plans(shown)
+
+
+def test_an_explanation_tells_no_values(indexed, clients, proxy):
+    shown = explain(indexed, {"find": "samples", "filter": {"open": 3, "sealed": "name 1"}},
+                    verbosity="allPlansExecution")
+    text = repr(shown)
+    for word in ("parsedQuery", "executionStats", "rejectedPlans", "serverInfo", "command",
+                 "name 1", "indexBounds", "namespace", "filter"):
+        assert word not in text, word
+    record = [r for r in proxy.records() if r["event"] == "access"][-1]
+    assert record["command"] == "explain" and "subjects" not in record
+    assert record["shape"]["explain"]["filter"] == {"open": "?int", "sealed": "?string"}
+    shown = explain(indexed, {"find": "samples", "filter": {"_id": 3}})
+    assert plans(shown) and "secret" not in repr(shown)
+    with pytest.raises(OperationFailure) as caught:
+        explain(clients["writer"].healthcare_db.samples, {"find": "samples"})
+    assert caught.value.code == 13
