@@ -72,7 +72,6 @@ def test_what_a_doctor_sees_of_a_patient(clients):
     {"personal_info.ssn": "285057800608436"},
     {"administrative_info.billing_amount": {"$gt": 1}},
     {"administrative_info.doctor": "Dr. Who"},
-    {"administrative_info": {"hospital": "H-NORD"}},
     {"$where": "this.personal_info"},
     {"$expr": {"$eq": ["$personal_info.ssn", "1"]}},
     {"__mw.s": "x"},
@@ -82,6 +81,14 @@ def test_what_a_doctor_sees_of_a_patient(clients):
 def test_doctor_cannot_ask_about_what_is_hidden(clients, query):
     refused(clients.patients("dr.nord").find_one, query)
     refused(clients.patients("dr.nord").count_documents, query)
+
+
+def test_a_document_is_compared_as_it_is_seen(clients):
+    patients = clients.patients("dr.nord")
+    assert len(list(patients.find({"administrative_info": {"hospital": "H-NORD"}}))) == 3
+    assert list(patients.find({"administrative_info": {
+        "doctor": "Dr. Who", "hospital": "H-NORD", "insurance_provider": "Cigna",
+        "billing_amount": 18420.5}})) == []
 
 
 def test_projections_cannot_rename(clients):
