@@ -159,3 +159,19 @@ bool operator_is_known(struct bytes name)
 			return true;
 	return false;
 }
+
+static const char *const refused[] = {
+#define REFUSED_OPERATOR(kind, name) name,
+#include "query/refused_operators.def"
+#undef REFUSED_OPERATOR
+};
+
+bool operator_exists(struct bytes name)
+{
+	if (operator_is_known(name))
+		return true;
+	for (size_t i = 0; i < COUNT_OF(refused); i++)
+		if (bytes_equal_str(name, refused[i]))
+			return true;
+	return false;
+}

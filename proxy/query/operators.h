@@ -76,7 +76,9 @@ enum update_treatment update_operator(struct bytes name);
 enum stage_treatment stage_operator(struct bytes name);
 /* Without the `$$`. */
 enum variable_treatment system_variable(struct bytes name);
-/* Whether any table has the name: such names may stand in records as they are. */
+/* Whether an operator of that name is understood at some place. */
 bool operator_is_known(struct bytes name);
+/* Whether MongoDB has one, understood here or not: such names may stand in records. */
+bool operator_exists(struct bytes name);
 
 #endif

@@ -103,7 +103,7 @@ static void put_value(struct shaping *s, const struct element *e, struct bytes a
 static bool is_named(const struct shaping *s, struct bytes name, struct bytes path)
 {
 	if (name.len && name.at[0] == '$')
-		return operator_is_known(name);
+		return operator_exists(name);
 	return is_declared(s, path) || is_part(name);
 }
 
