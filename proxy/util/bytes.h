@@ -14,6 +14,8 @@
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define NORETURN          __attribute__((noreturn))
+/* For what is too long for the compiler to copy into each of its few callers by itself. */
+#define ALWAYS_INLINE     static inline __attribute__((always_inline))
 
 /* Number of elements of an array (never of a pointer). */
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))

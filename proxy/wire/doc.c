@@ -65,43 +65,29 @@ static size_t scope_size(const uint8_t *at, size_t left)
 	return size;
 }
 
-/* How many of the `left` bytes at `at` a value of `type` takes. */
-static size_t value_size(uint8_t type, const uint8_t *at, size_t left)
-{
-	size_t size;
+/* One more than the size of values that all have the same; 0 for other types. */
+static const uint8_t sizes[256] = {
+	[TYPE_DOUBLE] = 8 + 1,
+	[TYPE_DATE] = 8 + 1,
+	[TYPE_TIMESTAMP] = 8 + 1,
+	[TYPE_INT64] = 8 + 1,
+	[TYPE_INT32] = 4 + 1,
+	[TYPE_BOOL] = 1 + 1,
+	[TYPE_NULL] = 0 + 1,
+	[TYPE_UNDEFINED] = 0 + 1,
+	[TYPE_MIN_KEY] = 0 + 1,
+	[TYPE_MAX_KEY] = 0 + 1,
+	[TYPE_OBJECT_ID] = OBJECT_ID_LEN + 1,
+	[TYPE_DECIMAL128] = 16 + 1,
+};
 
+/* How many of the `left` bytes at `at` a value takes that is of none of these types. */
+static size_t variable_size(uint8_t type, const uint8_t *at, size_t left)
+{
 	switch (type) {
-	case TYPE_DOUBLE:
-	case TYPE_DATE:
-	case TYPE_TIMESTAMP:
-	case TYPE_INT64:
-		size = 8;
-		break;
-	case TYPE_INT32:
-		size = 4;
-		break;
-	case TYPE_BOOL:
-		size = 1;
-		break;
-	case TYPE_NULL:
-	case TYPE_UNDEFINED:
-	case TYPE_MIN_KEY:
-	case TYPE_MAX_KEY:
-		size = 0;
-		break;
-	case TYPE_OBJECT_ID:
-		size = OBJECT_ID_LEN;
-		break;
-	case TYPE_DECIMAL128:
-		size = 16;
-		break;
-	case TYPE_STRING:
 	case TYPE_CODE:
 	case TYPE_SYMBOL:
 		return text_size(at, left);
-	case TYPE_DOCUMENT:
-	case TYPE_ARRAY:
-		return document_size(at, left);
 	case TYPE_BINARY:
 		return prefixed_size(at, left, 5, 0);
 	case TYPE_REGEX:
@@ -113,7 +99,6 @@ static size_t value_size(uint8_t type, const uint8_t *at, size_t left)
 	default:
 		return BAD_SIZE;
 	}
-	return size <= left ? size : BAD_SIZE;
 }
 
 struct bytes doc_at_front(struct bytes b)
@@ -132,26 +117,78 @@ struct doc_iter doc_iter_of(struct bytes doc)
 	return (struct doc_iter){.at = doc.at + 4, .end = doc.at + size - 1};
 }
 
-bool doc_next(struct doc_iter *it, struct element *e)
+/* As memchr, for names: they are short, and a call would take longer than they do.  Sets
+ * *tops, too, when a byte of the name is not ASCII. */
+ALWAYS_INLINE const uint8_t *end_of_name(const uint8_t *at, const uint8_t *end, bool *tops)
 {
-	const uint8_t *start = it->at, *nul, *value;
-	size_t size;
+	const uint64_t low = 0x0101010101010101u, high = 0x8080808080808080u;
 
-	if (it->failed || start >= it->end)
-		return false;
-	nul = memchr(start + 1, 0, (size_t)(it->end - start - 1));
-	size = nul ? value_size(start[0], nul + 1, (size_t)(it->end - nul - 1)) : BAD_SIZE;
-	if (size == BAD_SIZE) {
+	for (; end - at >= 8; at += 8) {
+		uint64_t word = load_u64(at), nuls = (word - low) & ~word & high;
+
+		if (nuls) {
+			/* Of the bytes before the first NUL. */
+			*tops |= (word & high & (nuls ^ (nuls - 1))) != 0;
+			return at + __builtin_ctzll(nuls) / 8;
+		}
+		*tops |= (word & high) != 0;
+	}
+	for (; at < end && *at; at++)
+		*tops |= *at >= 0x80;
+	return at < end ? at : NULL;
+}
+
+/* Sets the element that begins at `start`, has its value at `value`, and takes `size`. */
+static inline bool set_element(struct doc_iter *it, struct element *e, const uint8_t *start,
+	const uint8_t *value, size_t size)
+{
+	if (size > (size_t)(it->end - value)) {
 		it->failed = true;
 		return false;
 	}
-	value = nul + 1;
 	e->type = start[0];
-	e->name = bytes_of(start + 1, (size_t)(nul - start) - 1);
+	e->name = bytes_of(start + 1, (size_t)(value - start) - 2);
 	e->value = bytes_of(value, size);
 	e->whole = bytes_of(start, (size_t)(value - start) + size);
 	it->at = value + size;
 	return true;
+}
+
+static __attribute__((noinline)) bool set_variable(
+	struct doc_iter *it, struct element *e, const uint8_t *start, const uint8_t *value)
+{
+	return set_element(
+		it, e, start, value, variable_size(start[0], value, (size_t)(it->end - value)));
+}
+
+ALWAYS_INLINE bool next_element(struct doc_iter *it, struct element *e, bool *tops)
+{
+	const uint8_t *start = it->at, *nul, *value;
+	size_t left;
+
+	if (it->failed || start >= it->end)
+		return false;
+	nul = end_of_name(start + 1, it->end, tops);
+	if (!nul) {
+		it->failed = true;
+		return false;
+	}
+	value = nul + 1;
+	left = (size_t)(it->end - value);
+	if (sizes[start[0]])
+		return set_element(it, e, start, value, sizes[start[0]] - 1u);
+	if (start[0] == TYPE_STRING)
+		return set_element(it, e, start, value, text_size(value, left));
+	if (start[0] == TYPE_DOCUMENT || start[0] == TYPE_ARRAY)
+		return set_element(it, e, start, value, document_size(value, left));
+	return set_variable(it, e, start, value);
+}
+
+bool doc_next(struct doc_iter *it, struct element *e)
+{
+	bool tops = false;
+
+	return next_element(it, e, &tops);
 }
 
 bool doc_find_name(struct bytes doc, struct bytes name, struct element *e)
@@ -317,6 +354,7 @@ static bool check_value(
 static bool check_at(struct bytes doc, unsigned depth, struct doc_facts *facts, struct fault *why)
 {
 	struct doc_iter it = doc_iter_of(doc);
+	bool tops = false; /* in a name so far */
 	struct element e;
 
 	if (depth > DOC_DEPTH_MAX)
@@ -324,8 +362,8 @@ static bool check_at(struct bytes doc, unsigned depth, struct doc_facts *facts, 
 			why, FAULT_TOO_DEEP, "a document is nested over %d deep", DOC_DEPTH_MAX);
 	if (facts->depth < depth)
 		facts->depth = depth;
-	while (doc_next(&it, &e)) {
-		if (!utf8_valid(e.name))
+	while (next_element(&it, &e, &tops)) {
+		if (tops && !utf8_valid(e.name))
 			return fault_set(why, FAULT_INVALID_BSON, "a field name is not UTF-8");
 		if (!check_value(&e, depth, facts, why))
 			return false;
@@ -385,35 +423,65 @@ void doc_end(struct buf *out, size_t begun)
 		buf_patch_u32(out, begun, (uint32_t)(out->len - begun));
 }
 
-static void put_head(struct buf *out, uint8_t type, struct bytes name)
+/* Type and name; returns the room of a value of `size` bytes, or NULL. */
+static uint8_t *put_head(struct buf *out, uint8_t type, struct bytes name, size_t size)
 {
-	uint8_t *room = buf_reserve(out, name.len + 2);
+	size_t head = name.len + 2;
+	uint8_t *room = size <= SIZE_MAX - head ? buf_reserve(out, head + size) : NULL;
 
-	if (!room)
-		return;
+	if (!room) {
+		out->failed = true;
+		return NULL;
+	}
 	room[0] = type;
 	if (name.len)
 		memcpy(room + 1, name.at, name.len);
-	room[name.len + 1] = 0;
-	buf_commit(out, name.len + 2);
+	room[head - 1] = 0;
+	buf_commit(out, head + size);
+	return room + head;
+}
+
+/* A value that is a number of so many bytes. */
+static void put_u32(struct buf *out, uint8_t type, struct bytes name, uint32_t value)
+{
+	uint8_t *room = put_head(out, type, name, 4);
+
+	if (room)
+		store_u32(room, value);
+}
+
+static void put_u64(struct buf *out, uint8_t type, struct bytes name, uint64_t value)
+{
+	uint8_t *room = put_head(out, type, name, 8);
+
+	if (room)
+		store_u64(room, value);
+}
+
+static size_t put_begin(struct buf *out, uint8_t type, struct bytes name)
+{
+	size_t begun = out->len + name.len + 2;
+
+	put_u32(out, type, name, 0);
+	return begun;
 }
 
 size_t doc_put_document(struct buf *out, struct bytes name)
 {
-	put_head(out, TYPE_DOCUMENT, name);
-	return doc_begin(out);
+	return put_begin(out, TYPE_DOCUMENT, name);
 }
 
 size_t doc_put_array(struct buf *out, struct bytes name)
 {
-	put_head(out, TYPE_ARRAY, name);
-	return doc_begin(out);
+	return put_begin(out, TYPE_ARRAY, name);
 }
 
 void doc_put_value(struct buf *out, uint8_t type, struct bytes name, struct bytes value)
 {
-	put_head(out, type, name);
-	buf_put(out, value);
+	uint8_t *room = put_head(out, type, name, value.len);
+
+	if (room && value.len)
+		memcpy(room, value.at, value.len);
 }
 
 void doc_put_element(struct buf *out, const struct element *e)
@@ -423,30 +491,36 @@ void doc_put_element(struct buf *out, const struct element *e)
 
 void doc_put_string(struct buf *out, struct bytes name, struct bytes text)
 {
-	put_head(out, TYPE_STRING, name);
-	buf_put_u32(out, (uint32_t)(text.len + 1));
-	buf_put(out, text);
-	buf_put_u8(out, 0);
+	uint8_t *room = put_head(out, TYPE_STRING, name, 4 + text.len + 1);
+
+	if (!room)
+		return;
+	store_u32(room, (uint32_t)(text.len + 1));
+	if (text.len)
+		memcpy(room + 4, text.at, text.len);
+	room[4 + text.len] = 0;
 }
 
 void doc_put_binary(struct buf *out, struct bytes name, uint8_t subtype, struct bytes content)
 {
-	put_head(out, TYPE_BINARY, name);
-	buf_put_u32(out, (uint32_t)content.len);
-	buf_put_u8(out, subtype);
-	buf_put(out, content);
+	uint8_t *room = put_head(out, TYPE_BINARY, name, 5 + content.len);
+
+	if (!room)
+		return;
+	store_u32(room, (uint32_t)content.len);
+	room[4] = subtype;
+	if (content.len)
+		memcpy(room + 5, content.at, content.len);
 }
 
 void doc_put_int32(struct buf *out, struct bytes name, int32_t value)
 {
-	put_head(out, TYPE_INT32, name);
-	buf_put_u32(out, (uint32_t)value);
+	put_u32(out, TYPE_INT32, name, (uint32_t)value);
 }
 
 void doc_put_int64(struct buf *out, struct bytes name, int64_t value)
 {
-	put_head(out, TYPE_INT64, name);
-	buf_put_u64(out, (uint64_t)value);
+	put_u64(out, TYPE_INT64, name, (uint64_t)value);
 }
 
 void doc_put_double(struct buf *out, struct bytes name, double value)
@@ -454,31 +528,30 @@ void doc_put_double(struct buf *out, struct bytes name, double value)
 	uint64_t bits;
 
 	memcpy(&bits, &value, sizeof(bits));
-	put_head(out, TYPE_DOUBLE, name);
-	buf_put_u64(out, bits);
+	put_u64(out, TYPE_DOUBLE, name, bits);
 }
 
 void doc_put_bool(struct buf *out, struct bytes name, bool value)
 {
-	put_head(out, TYPE_BOOL, name);
-	buf_put_u8(out, value);
+	uint8_t *room = put_head(out, TYPE_BOOL, name, 1);
+
+	if (room)
+		room[0] = value;
 }
 
 void doc_put_date(struct buf *out, struct bytes name, int64_t ms)
 {
-	put_head(out, TYPE_DATE, name);
-	buf_put_u64(out, (uint64_t)ms);
+	put_u64(out, TYPE_DATE, name, (uint64_t)ms);
 }
 
 void doc_put_null(struct buf *out, struct bytes name)
 {
-	put_head(out, TYPE_NULL, name);
+	(void)put_head(out, TYPE_NULL, name, 0);
 }
 
 void doc_put_timestamp(struct buf *out, struct bytes name, uint64_t value)
 {
-	put_head(out, TYPE_TIMESTAMP, name);
-	buf_put_u64(out, value);
+	put_u64(out, TYPE_TIMESTAMP, name, value);
 }
 
 struct bytes doc_index_name(size_t i, char out[DOC_INDEX_MAX])
