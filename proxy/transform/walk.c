@@ -175,6 +175,8 @@ static bool keep_part(struct walk *w, const struct view_node *node, const struct
 		w->sealed_len[node->part] = value.bytes.len;
 		return true;
 	}
+	/* Where a field stands twice, the last one decides. */
+	w->sealed_parts &= ~(1u << node->part);
 	w->parts[node->part] = value;
 	return true;
 }

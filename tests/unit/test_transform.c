@@ -217,13 +217,13 @@ static struct bytes reply_with(struct bytes doc, const char *ns)
 	return copy;
 }
 
-/* What `w` reads of the stored patient, as JSON, and what the record would say. */
-static char *read_by(struct who *w, const char *command, struct disclosure *d)
+/* What `w` reads of a stored document, as JSON, and what the record would say. */
+static char *read_document_by(
+	struct who *w, const char *command, struct bytes stored, struct disclosure *d)
 {
 	struct reply_context context = {.ns = bytes_str("healthcare_db.patients")};
 	struct fault why = {.code = FAULT_NONE};
 	struct element batch, first;
-	struct bytes stored = stored_patient();
 	struct doc_iter it;
 	struct plan plan;
 	struct buf out;
@@ -249,6 +249,11 @@ static char *read_by(struct who *w, const char *command, struct disclosure *d)
 	bson_free(json);
 	buf_fini(&out);
 	return copy;
+}
+
+static char *read_by(struct who *w, const char *command, struct disclosure *d)
+{
+	return read_document_by(w, command, stored_patient(), d);
 }
 
 #define FIND "{\"find\": \"patients\", \"$db\": \"healthcare_db\"}"
@@ -333,6 +338,44 @@ static void test_same_subject_for_all(void **state)
 	assert_false(doctor.of_id);
 }
 
+/* {…, personal_info: {ssn}}: the number once more, and not sealed. */
+static struct bytes with_plain_ssn(struct bytes stored, const char *ssn)
+{
+	struct buf out;
+	struct bytes copy;
+	size_t info;
+
+	buf_init(&out, DOC_SLACK_LEN);
+	buf_put(&out, bytes_head(stored, stored.len - 1));
+	info = doc_put_document(&out, NAME("personal_info"));
+	doc_put_string(&out, NAME("ssn"), bytes_str(ssn));
+	doc_end(&out, info);
+	doc_end(&out, 0);
+	copy = arena_copy(&arena, buf_bytes(&out));
+	buf_fini(&out);
+	return copy;
+}
+
+/* Of a subject's part that stands twice, sealed and not, the last one decides. */
+static void test_part_twice(void **state)
+{
+	struct bytes stored = stored_patient();
+	struct subject_token once, other;
+	struct disclosure d;
+	struct who w;
+
+	(void)state;
+	be(&w, "billing", NULL);
+	(void)read_document_by(&w, FIND, stored, &d);
+	once = d.subjects[0];
+	(void)read_document_by(&w, FIND, with_plain_ssn(stored, "285057800608436"), &d);
+	assert_int_equal(d.nsubjects, 1);
+	assert_memory_equal(&d.subjects[0].token, &once.token, sizeof(once.token));
+	(void)read_document_by(&w, FIND, with_plain_ssn(stored, "285057800608437"), &d);
+	other = d.subjects[0];
+	assert_memory_not_equal(&other.token, &once.token, sizeof(once.token));
+}
+
 static void test_filter_is_sealed(void **state)
 {
 	struct bytes stored = stored_patient(), sent;
@@ -372,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_stored),
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_same_subject_for_all),
+		cmocka_unit_test(test_part_twice),
 		cmocka_unit_test(test_filter_is_sealed),
 		cmocka_unit_test(test_policy_tests),
 	};
