@@ -80,6 +80,8 @@ struct walk {
 	struct buf opened;
 	unsigned sealed_parts;
 	size_t sealed_len[ID_PART + 1];
+	struct bytes run; /* of the document, unchanged, still to be put */
+	class_set accountable_classes;
 	bool accountable; /* an accountable value left */
 	struct fault *why;
 };

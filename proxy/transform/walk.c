@@ -18,6 +18,8 @@ void walk_init(struct walk *w, struct transform *t, const struct reply_rules *ru
 	struct disclosure *disclosure, struct fault *why)
 {
 	*w = (struct walk){.t = t, .rules = rules, .disclosure = disclosure, .why = why};
+	if (rules->collection)
+		w->accountable_classes = rules->collection->accountable;
 	buf_init(&w->opened, DOC_MAX_LEN);
 }
 
@@ -26,9 +28,75 @@ void walk_fini(struct walk *w)
 	buf_wipe(&w->opened);
 }
 
+/* What stays as it is goes out in runs: as many neighbouring bytes of the document at once
+ * as there are.  Lengths of documents are put right when they end. */
+
+/* Where the next byte will stand. */
+static size_t position(const struct walk *w, const struct buf *out)
+{
+	return out->len + w->run.len;
+}
+
+static void flush_run(struct walk *w, struct buf *out)
+{
+	buf_put(out, w->run);
+	w->run.len = 0;
+}
+
+/* Bytes of the document that is walked. */
+static void keep(struct walk *w, struct bytes bytes, struct buf *out)
+{
+	if (w->run.len && w->run.at + w->run.len == bytes.at) {
+		w->run.len += bytes.len;
+		return;
+	}
+	flush_run(w, out);
+	w->run = bytes;
+}
+
+/* Takes back what was put behind `to`. */
+static void take_back(struct walk *w, size_t to, struct buf *out)
+{
+	if (out->failed)
+		return;
+	if (to < out->len) {
+		out->len = to;
+		w->run.len = 0;
+	} else {
+		w->run.len = to - out->len;
+	}
+}
+
+/* The end of a document that took `before` bytes and whose length stands at `begun`. */
+static void close_document(
+	struct walk *w, const struct doc_iter *it, size_t begun, size_t before, struct buf *out)
+{
+	size_t now;
+
+	keep(w, bytes_of(it->end, 1), out);
+	now = position(w, out) - begun;
+	if (now == before)
+		return;
+	flush_run(w, out);
+	buf_patch_u32(out, begun, (uint32_t)now);
+}
+
+static class_set bit_of(uint8_t class)
+{
+	return class == NO_CLASS ? 0 : (class_set)1 << class;
+}
+
+static void note_plaintext(struct walk *w, uint8_t class)
+{
+	class_set bit = bit_of(class);
+
+	w->disclosure->plaintext |= bit;
+	w->accountable |= (w->accountable_classes & bit) != 0;
+}
+
 static void note_left(struct walk *w, const struct verdict *v)
 {
-	class_set bit = v->class == NO_CLASS ? 0 : (class_set)1 << v->class;
+	class_set bit = bit_of(v->class);
 
 	if (v->clearance == CLEAR_PLAINTEXT)
 		w->disclosure->plaintext |= bit;
@@ -38,18 +106,24 @@ static void note_left(struct walk *w, const struct verdict *v)
 		w->disclosure->masked |= bit;
 	if (v->clearance == CLEAR_MASK && v->mask->kind == MASK_CONSTANT)
 		return;
-	w->accountable |= w->rules->collection && (w->rules->collection->accountable & bit);
+	w->accountable |= (w->accountable_classes & bit) != 0;
 }
 
-static void put_by_verdict(struct walk *w, const struct verdict *v, struct bytes name,
+/* `value` is the element's own, or what was sealed in it. */
+static void put_by_verdict(struct walk *w, const struct verdict *v, const struct element *e,
 	const struct value *value, struct buf *out)
 {
 	if (v->clearance == CLEAR_REMOVE)
 		return;
-	if (v->clearance == CLEAR_MASK)
-		put_masked(w->t, v->mask, name, value, out);
-	else
-		doc_put_value(out, value->type, name, value->bytes);
+	if (v->clearance == CLEAR_MASK) {
+		flush_run(w, out);
+		put_masked(w->t, v->mask, e->name, value, out);
+	} else if (value->bytes.at == e->value.at) {
+		keep(w, e->whole, out);
+	} else {
+		flush_run(w, out);
+		doc_put_value(out, value->type, e->name, value->bytes);
+	}
 	note_left(w, v);
 }
 
@@ -152,7 +226,7 @@ static bool put_sealed_value(struct walk *w, const struct spot *spot, int key,
 			return fault_set(
 				w->why, FAULT_DAMAGED, "a sealed value in a reply does not open");
 	}
-	put_by_verdict(w, &v, e->name, &value, out);
+	put_by_verdict(w, &v, e, &value, out);
 	return true;
 }
 
@@ -200,44 +274,48 @@ static const struct view_node *next_child(
 static bool put_value(
 	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out);
 
-/* `e` is a document or an array; elements of an array stand where the array does. */
+/* All elements of a document or an array; those of an array stand where the array does. */
+static bool put_elements(
+	struct walk *w, const struct spot *spot, struct doc_iter *it, bool array, struct buf *out)
+{
+	size_t next = 0;
+	struct element e;
+
+	while (doc_next(it, &e)) {
+		struct spot place = *spot;
+
+		if (!array && spot->at) {
+			const struct view_node *child = next_child(spot->node, &next, e.name);
+
+			place.node = child ? child : spot->node;
+			place.at = child != NULL;
+		}
+		if (!put_value(w, &place, &e, out))
+			return false;
+	}
+	return !it->failed ||
+	       fault_set(w->why, FAULT_UPSTREAM_GARBAGE, "a reply's document is torn");
+}
+
+/* `e` is a document or an array. */
 static bool put_inner(
 	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out)
 {
 	const struct view_node *node = spot->node;
-	bool array = e->type == TYPE_ARRAY;
 	struct doc_iter it = doc_iter_of(e->value);
-	size_t before = out->len, begun, inside;
-	size_t next = 0;
-	struct element child;
+	size_t before = position(w, out), inside;
 
-	doc_put_value(out, e->type, e->name, bytes_of("", 0));
-	begun = doc_begin(out);
-	inside = out->len;
-	while (doc_next(&it, &child)) {
-		struct spot place = *spot;
-
-		if (!array) {
-			place.node = spot->at ? next_child(node, &next, child.name) : NULL;
-			place.at = place.node != NULL;
-			place.node = place.node ? place.node : node;
-		}
-		if (!put_value(w, &place, &child, out))
-			return false;
-	}
-	if (it.failed)
-		return fault_set(w->why, FAULT_UPSTREAM_GARBAGE, "a reply's document is torn");
+	keep(w, bytes_head(e->whole, e->whole.len - e->value.len + 4), out);
+	inside = position(w, out);
+	if (!put_elements(w, spot, &it, e->type == TYPE_ARRAY, out))
+		return false;
+	if (position(w, out) == inside && node->clearance == CLEAR_PLAINTEXT)
+		note_plaintext(w, node->class);
 	/* What the role may not see leaves nothing behind, not even an empty shell. */
-	if (out->len == inside && node->clearance != CLEAR_PLAINTEXT && !out->failed) {
-		out->len = before;
-		return true;
-	}
-	doc_end(out, begun);
-	if (out->len == inside + 1 && node->clearance == CLEAR_PLAINTEXT) {
-		const struct verdict v = {CLEAR_PLAINTEXT, NULL, node->class};
-
-		note_left(w, &v);
-	}
+	if (position(w, out) == inside && node->clearance != CLEAR_PLAINTEXT)
+		take_back(w, before, out);
+	else
+		close_document(w, &it, inside - 4, e->value.len, out);
 	return true;
 }
 
@@ -267,6 +345,12 @@ static bool put_value(
 		return true;
 	if (element_is_document(e) && !is_masked_whole(spot, e))
 		return put_inner(w, spot, e, out);
+	if (v.clearance == CLEAR_PLAINTEXT && e->type != TYPE_BINARY &&
+		!(spot->at && node->part != NO_PART)) {
+		note_plaintext(w, v.class);
+		keep(w, e->whole, out);
+		return true;
+	}
 	if (spot->at && node->part != NO_PART && !keep_part(w, node, e))
 		return false;
 	if (is_sealed(&value, &content)) {
@@ -278,7 +362,7 @@ static bool put_value(
 		/* Not encrypted after all: what may be seen is ciphertext only. */
 		return true;
 	}
-	put_by_verdict(w, &v, e->name, &value, out);
+	put_by_verdict(w, &v, e, &value, out);
 	return true;
 }
 
@@ -295,6 +379,7 @@ static void begin_document(struct walk *w)
 	memset(w->parts, 0, sizeof(w->parts));
 	w->sealed_parts = 0;
 	w->accountable = false;
+	w->run = bytes_of(NULL, 0);
 	buf_clear(&w->opened);
 }
 
@@ -311,22 +396,18 @@ static void end_document(struct walk *w)
 
 bool walk_document(struct walk *w, struct bytes doc, struct buf *out)
 {
-	const struct view_node *root = w->rules->tree;
+	const struct spot spot = {.node = w->rules->tree, .at = true};
 	struct doc_iter it = doc_iter_of(doc);
-	size_t begun = doc_begin(out), next = 0;
-	struct element e;
+	size_t begun = out->len;
 
 	begin_document(w);
-	while (doc_next(&it, &e)) {
-		const struct view_node *child = next_child(root, &next, e.name);
-		const struct spot spot = {.node = child ? child : root, .at = child != NULL};
-
-		if (!put_value(w, &spot, &e, out))
-			return false;
-	}
 	if (it.failed)
 		return fault_set(w->why, FAULT_UPSTREAM_GARBAGE, "a reply's document is torn");
-	doc_end(out, begun);
+	keep(w, bytes_head(doc, 4), out);
+	if (!put_elements(w, &spot, &it, false, out))
+		return false;
+	close_document(w, &it, begun, (size_t)(it.end + 1 - doc.at), out);
+	flush_run(w, out);
 	end_document(w);
 	return true;
 }
@@ -336,5 +417,8 @@ bool walk_value(struct walk *w, const struct element *e, struct buf *out)
 	const struct spot spot = {.node = w->rules->tree, .at = true};
 
 	begin_document(w);
-	return put_value(w, &spot, e, out);
+	if (!put_value(w, &spot, e, out))
+		return false;
+	flush_run(w, out);
+	return true;
 }
