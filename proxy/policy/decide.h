@@ -47,7 +47,6 @@ bool instantiate_rows(struct deciding *d, struct bytes rows, struct bytes *out);
 /* What ciphertext can serve; notes literals that are to be sealed. */
 bool check_ciphertext_serves(
 	struct deciding *d, const struct use *u, const struct view_node *node, bool at) MUST_CHECK;
-bool is_reserved(struct bytes path);
 /* Judges all uses of an analysis, notes literals to be sealed and searched, and classes
  * that are shown. */
 bool check_uses(struct deciding *d, const struct analysis *a) MUST_CHECK;

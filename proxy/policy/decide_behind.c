@@ -84,7 +84,7 @@ static bool check_behind(struct deciding *d, const struct analysis *a)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct use *u = &a->uses[i];
 
-		if (is_reserved(u->path))
+		if (path_is_reserved(u->path))
 			return fault_name(d->why, FAULT_RESERVED, u->sent);
 		if (!names_its_value(u))
 			continue;

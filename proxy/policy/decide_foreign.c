@@ -105,7 +105,7 @@ static bool check_foreign_field(
 		return false;
 	if (f->d.virtual)
 		return fault_name(p->d->why, FAULT_FOREIGN_FIELD, element_string(field));
-	if (is_reserved(path))
+	if (path_is_reserved(path))
 		return fault_name(p->d->why, FAULT_RESERVED, path);
 	node = view_node_of(&f->d.view->root, path, &at);
 	if (!(at ? node->all_plaintext && !node->any_encrypted
@@ -226,8 +226,8 @@ static bool check_graph(struct placing *p, const struct element *e)
 	struct element from;
 	struct foreign f;
 
-	if (e->type != TYPE_DOCUMENT || !doc_find(e->value, "from", &from) ||
-		from.type != TYPE_STRING)
+	if (e->type != TYPE_DOCUMENT || !options_stand_once(e->value, p->d->why) ||
+		!doc_find(e->value, "from", &from) || from.type != TYPE_STRING)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("from"));
 	if (!choose_foreign(p, element_string(&from), &f))
 		return false;

@@ -194,7 +194,8 @@ bool decide_distinct(struct deciding *d)
 	use.sent = element_string(key);
 	analysis_init(&a, d->arena);
 	if (!path_normalise(d->arena, use.sent, &use.path, d->why) ||
-		!analysis_add(&a, &use, d->why) || !read_filter(d, &a, "query", &filter) ||
+		!analysis_add(&a, &use, d->why) || !shape_use_numbers(&a, &use, use.sent, d->why) ||
+		!read_filter(d, &a, "query", &filter) ||
 		!check_hint(d, &a, command_field(d->c, "hint")))
 		return false;
 	if (!is_native(d, &a))

@@ -258,6 +258,8 @@ static bool find_rows(struct deciding *d)
 		return false;
 	if (a.unproven.len)
 		return fault_name(d->why, FAULT_VIEW, a.unproven);
+	if (a.raises && d->rows.len)
+		return fault_name(d->why, FAULT_RAISES, bytes_str("$expr"));
 	if (!translate_uses(d, &a) || !choose_fields(d, &a))
 		return false;
 	project_stored(d, projection);

@@ -43,8 +43,11 @@ struct bytes plan_bytes(struct deciding *d, struct buf *built)
 bool body_field(struct deciding *d, const char *name, uint8_t type, const struct element **e)
 {
 	*e = command_field(d->c, name);
-	if (*e && (*e)->type == TYPE_NULL)
+	/* Left out, so that what an edit adds under this name stands alone. */
+	if (*e && (*e)->type == TYPE_NULL) {
+		plan_edit(d, EDIT_DROP, (*e)->whole.at);
 		*e = NULL;
+	}
 	return !*e || (*e)->type == type || fault_name(d->why, FAULT_WRONG_TYPE, bytes_str(name));
 }
 

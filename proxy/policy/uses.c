@@ -5,24 +5,6 @@ static bool refuse_use(struct deciding *d, const struct use *u, enum fault_code 
 	return fault_name(d->why, code, u->sent);
 }
 
-bool is_reserved(struct bytes path)
-{
-	struct bytes first;
-
-	return path_next(&path, &first) && bytes_equal_str(first, "__mw");
-}
-
-/* A view lets something of the node, or of what lies below it, be seen as it is. */
-static bool shows_some(const struct view_node *node, bool at)
-{
-	if (node->clearance == CLEAR_PLAINTEXT)
-		return true;
-	for (size_t i = 0; at && i < node->nchildren; i++)
-		if (shows_some(&node->children[i], true))
-			return true;
-	return false;
-}
-
 bool node_has_class(const struct view_node *node, class_set set, bool below)
 {
 	if (node->class != NO_CLASS && set & (class_set)1 << node->class)
@@ -84,8 +66,9 @@ static bool check_readable(
 {
 	if (u->kind == USE_SHOW || u->kind == USE_HIDE)
 		return true;
+	/* A document or a list may be there for what is hidden in it alone. */
 	if (u->kind == USE_EXISTS)
-		return shows_some(node, at) || refuse_use(d, u, FAULT_NOT_READABLE);
+		return node->clearance == CLEAR_PLAINTEXT || refuse_use(d, u, FAULT_NOT_READABLE);
 	if (at ? node->all_plaintext : node->clearance == CLEAR_PLAINTEXT)
 		return true;
 	return refuse_use(d, u, FAULT_NOT_READABLE);
@@ -230,7 +213,7 @@ static bool check_use(struct deciding *d, const struct use *u)
 	const struct view_node *node;
 	bool at;
 
-	if (is_reserved(u->path))
+	if (path_is_reserved(u->path))
 		return refuse_use(d, u, FAULT_RESERVED);
 	if (is_write(u->kind))
 		return true;

@@ -45,6 +45,9 @@ bool stage_field(const struct element *stage, struct element *e, struct fault *w
 bool analyse_update(struct analysis *a, const struct element *update, const struct element *filters,
 	bool *replaces, struct fault *why) MUST_CHECK;
 
+/* A document of options in which no name stands twice: readers would differ about it. */
+bool options_stand_once(struct bytes options, struct fault *why) MUST_CHECK;
+
 /* The name of a collection as a server takes it, not of a system collection. */
 bool collection_name_fits(struct bytes name);
 

@@ -68,7 +68,8 @@ static bool add_text(struct analysis *a, const struct element *e, enum use_kind 
 	}
 	if (whole)
 		use.path = bytes_of(sent.at, 0);
-	else if (!path_normalise(a->arena, sent, &use.path, why))
+	else if (!path_normalise(a->arena, sent, &use.path, why) ||
+		 !shape_use_numbers(a, &use, sent, why))
 		return false;
 	return shape_use(a, &use, why);
 }
@@ -79,9 +80,13 @@ static bool add_each(struct analysis *a, struct bytes doc, enum use_kind pure, c
 	struct doc_iter it = doc_iter_of(doc);
 	struct element e;
 
-	while (doc_next(&it, &e))
+	while (doc_next(&it, &e)) {
+		/* An operator stands alone in its document. */
+		if (e.name.len && e.name.at[0] == '$')
+			return fault_name(why, FAULT_OPERATOR, e.name);
 		if (!analyse_expression(a, &e, pure, place, why))
 			return false;
+	}
 	return true;
 }
 
@@ -91,6 +96,8 @@ static bool check_conversion(const struct element *e, struct fault *why)
 	struct element to;
 	int64_t number;
 
+	if (e->type == TYPE_DOCUMENT && !options_stand_once(e->value, why))
+		return false;
 	if (e->type != TYPE_DOCUMENT || !doc_find(e->value, "to", &to))
 		return fault_name(why, FAULT_OPERATOR, e->name);
 	if (to.type == TYPE_STRING && element_string(&to).len && element_string(&to).at[0] != '$' &&

@@ -168,11 +168,13 @@ static bool add_logical(struct analysis *a, const struct element *e, struct byte
 static bool add_path(struct analysis *a, const struct element *e, struct bytes above,
 	const char *place, struct fault *why)
 {
-	struct use use = {.place = place, .sent = e->name, .element = *e};
+	struct use use = {.place = place, .sent = e->name, .element = *e, .kind = USE_COMPARE};
+	struct bytes sent = path_join(a->arena, above, e->name);
 
 	if (!e->name.len)
 		return fault_name(why, FAULT_PATH, e->name);
-	if (!path_normalise(a->arena, path_join(a->arena, above, e->name), &use.path, why))
+	if (!path_normalise(a->arena, sent, &use.path, why) ||
+		!shape_use_numbers(a, &use, sent, why))
 		return false;
 	if (is_operator_document(e))
 		return add_operators(a, &use, e->value, why);

@@ -70,6 +70,38 @@ bool path_normalise(struct arena *arena, struct bytes sent, struct bytes *path, 
 	return true;
 }
 
+bool path_is_numbered(struct arena *arena, struct bytes sent, struct bytes *literal)
+{
+	struct bytes left = sent, component;
+	uint8_t *copy;
+	size_t len = 0;
+	bool found = false;
+
+	while (path_next(&left, &component))
+		found |= component.at != sent.at && is_index(component);
+	if (!found)
+		return false;
+	copy = arena_alloc(arena, sent.len);
+	left = sent;
+	while (path_next(&left, &component)) {
+		if (is_positional(component))
+			continue;
+		if (len)
+			copy[len++] = '.';
+		memcpy(copy + len, component.at, component.len);
+		len += component.len;
+	}
+	*literal = bytes_of(copy, len);
+	return true;
+}
+
+bool path_is_reserved(struct bytes path)
+{
+	struct bytes first;
+
+	return path_next(&path, &first) && bytes_equal_str(first, "__mw");
+}
+
 struct bytes path_join(struct arena *arena, struct bytes above, struct bytes below)
 {
 	uint8_t *whole;

@@ -18,6 +18,12 @@
  * lives in the arena. */
 bool path_normalise(
 	struct arena *arena, struct bytes sent, struct bytes *path, struct fault *why) MUST_CHECK;
+/* Whether a number stands in a path behind its first component.  It may be the index of an
+ * array's element or the name of a field; *literal is then the path that has it as a name,
+ * in the arena, without positional components. */
+bool path_is_numbered(struct arena *arena, struct bytes sent, struct bytes *literal);
+/* The proxy's own fields in documents: `__mw` and below. */
+bool path_is_reserved(struct bytes path);
 /* `below` under `above`; either may be empty.  A relative path is joined before it is
  * normalised: only then is a leading index told from a field's name. */
 struct bytes path_join(struct arena *arena, struct bytes above, struct bytes below);

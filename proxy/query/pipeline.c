@@ -8,6 +8,26 @@ static bool reaches(struct bytes name)
 	return stage == STAGE_LOOKUP || stage == STAGE_UNION || stage == STAGE_GRAPH;
 }
 
+#define OPTIONS_MAX 16
+
+bool options_stand_once(struct bytes options, struct fault *why)
+{
+	struct bytes seen[OPTIONS_MAX];
+	struct doc_iter it = doc_iter_of(options);
+	struct element e;
+	size_t n = 0;
+
+	while (doc_next(&it, &e)) {
+		for (size_t i = 0; i < n; i++)
+			if (bytes_equal(seen[i], e.name))
+				return fault_name(why, FAULT_FIELD_TWICE, e.name);
+		if (n == OPTIONS_MAX)
+			return fault_name(why, FAULT_UNKNOWN_FIELD, e.name);
+		seen[n++] = e.name;
+	}
+	return true;
+}
+
 /* Inside a stage that is not taken apart: no name that no table knows, and no JavaScript. */
 static bool known_names_only(struct analysis *a, struct bytes doc, struct fault *why)
 {
@@ -84,12 +104,12 @@ static bool group_accumulator(
 	struct analysis *a, struct shape *next, const struct element *e, struct fault *why)
 {
 	struct doc_iter it;
-	struct element op;
+	struct element op, second;
 
 	if (e->type != TYPE_DOCUMENT)
 		return fault_name(why, FAULT_WRONG_TYPE, e->name);
 	it = doc_iter_of(e->value);
-	if (!doc_next(&it, &op))
+	if (!doc_next(&it, &op) || doc_next(&it, &second))
 		return fault_name(why, FAULT_WRONG_TYPE, e->name);
 	switch (accumulator_operator(op.name)) {
 	case ACCUMULATOR_COLLECT:
@@ -155,12 +175,14 @@ static bool stage_unwind(struct analysis *a, const struct element *e, struct fau
 	struct use use = {.kind = USE_UNWIND, .place = "$unwind"};
 	struct bytes path;
 
+	if (e->type == TYPE_DOCUMENT && !options_stand_once(e->value, why))
+		return false;
 	if (e->type == TYPE_DOCUMENT && !doc_find(e->value, "path", &from))
 		return fault_name(why, FAULT_WRONG_TYPE, e->name);
 	if (!expression_path(a, &from, &use.path) || !use.path.len)
 		return fault_name(why, FAULT_WRONG_TYPE, e->name);
 	use.sent = element_string(&from);
-	if (!shape_use(a, &use, why))
+	if (!shape_use(a, &use, why) || !shape_use_numbers(a, &use, use.sent, why))
 		return false;
 	if (e->type != TYPE_DOCUMENT || !doc_find(e->value, "includeArrayIndex", &index) ||
 		index.type == TYPE_NULL)
@@ -168,6 +190,11 @@ static bool stage_unwind(struct analysis *a, const struct element *e, struct fau
 	if (index.type != TYPE_STRING ||
 		!path_normalise(a->arena, element_string(&index), &path, why))
 		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	if (path_is_reserved(path))
+		return fault_name(why, FAULT_RESERVED, element_string(&index));
+	/* "a.0" is a field of `a`: the others of `a` are as they were. */
+	if (path.len != element_string(&index).len)
+		analysis_unproven(a, element_string(&index));
 	shape_put(a, &a->shape, path, SHAPE_COMPUTED, path);
 	return true;
 }

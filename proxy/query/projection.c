@@ -96,12 +96,14 @@ static bool read_fields(struct analysis *a, struct reading *r, struct bytes fiel
 	struct bytes above, struct fault *why);
 
 static bool read_document(struct analysis *a, struct reading *r, const struct element *e,
-	struct bytes path, struct fault *why)
+	struct bytes sent, struct bytes path, struct fault *why)
 {
 	struct element op;
 
 	if (!is_operator(e, &op))
-		return read_fields(a, r, e->value, path, why);
+		return read_fields(a, r, e->value, sent, why);
+	if (doc_count(e->value) != 1)
+		return fault_name(why, FAULT_OPERATOR, op.name);
 	if (element_named(&op, "$meta")) {
 		analysis_unproven(a, op.name);
 		return true;
@@ -116,7 +118,7 @@ static bool read_document(struct analysis *a, struct reading *r, const struct el
 static bool read_field(struct analysis *a, struct reading *r, const struct element *e,
 	struct bytes above, struct fault *why)
 {
-	struct bytes name = e->name, path;
+	struct bytes name = e->name, sent, path;
 
 	/* The positional `a.$` of find shows the element that the filter met. */
 	if (!r->in_pipeline && name.len > 2 && name.at[name.len - 1] == '$' &&
@@ -126,12 +128,18 @@ static bool read_field(struct analysis *a, struct reading *r, const struct eleme
 		return fault_name(why, FAULT_OPERATOR, e->name);
 	if (!name.len)
 		return fault_name(why, FAULT_PATH, e->name);
-	if (!path_normalise(a->arena, path_join(a->arena, above, name), &path, why))
+	sent = path_join(a->arena, above, name);
+	if (!path_normalise(a->arena, sent, &path, why))
 		return false;
+	if (path_is_reserved(path))
+		return fault_name(why, FAULT_RESERVED, e->name);
+	/* "a.0" is a field of that name, not the whole of `a`. */
+	if (path.len != sent.len)
+		analysis_unproven(a, e->name);
 	if (is_flag(e))
 		return (element_truth(e) ? include : exclude)(a, r, e, path, why);
 	if (e->type == TYPE_DOCUMENT)
-		return read_document(a, r, e, path, why);
+		return read_document(a, r, e, sent, path, why);
 	if (e->type == TYPE_STRING || e->type == TYPE_ARRAY)
 		return compute(a, r, e, path, why);
 	return fault_name(why, FAULT_WRONG_TYPE, e->name);
@@ -210,6 +218,22 @@ bool analyse_projection(struct analysis *a, const struct element *projection, bo
 	return true;
 }
 
+/* A path that a stage writes, normalised.  "a.0" is a field of that name, and the others of
+ * `a` stay as they were. */
+static bool written_path(
+	struct analysis *a, struct bytes sent, struct bytes *path, struct fault *why)
+{
+	if (!sent.len || sent.at[0] == '$')
+		return fault_name(why, FAULT_PATH, sent);
+	if (!path_normalise(a->arena, sent, path, why))
+		return false;
+	if (path_is_reserved(*path))
+		return fault_name(why, FAULT_RESERVED, sent);
+	if (path->len != sent.len)
+		analysis_unproven(a, sent);
+	return true;
+}
+
 static bool set_fields(struct analysis *a, struct shape *next, struct bytes fields,
 	struct bytes above, struct fault *why)
 {
@@ -217,21 +241,18 @@ static bool set_fields(struct analysis *a, struct shape *next, struct bytes fiel
 	struct element e, op;
 
 	while (doc_next(&it, &e)) {
-		struct bytes from, origin, path;
-		struct use use;
+		struct bytes from, origin, path, sent = path_join(a->arena, above, e.name);
 
 		if (!e.name.len || e.name.at[0] == '$')
 			return fault_name(why, FAULT_PATH, e.name);
-		if (!path_normalise(a->arena, path_join(a->arena, above, e.name), &path, why))
+		if (!written_path(a, sent, &path, why))
 			return false;
 		if (e.type == TYPE_DOCUMENT && !doc_is_empty(e.value) && !is_operator(&e, &op)) {
-			if (!set_fields(a, next, e.value, path, why))
+			if (!set_fields(a, next, e.value, sent, why))
 				return false;
 			continue;
 		}
-		/* What stood there is gone. */
-		use = (struct use){.kind = USE_HIDE, .path = path, .sent = e.name, .place = "$set"};
-		if (!shape_use(a, &use, why) || !analyse_expression(a, &e, USE_MOVE, "$set", why))
+		if (!analyse_expression(a, &e, USE_MOVE, "$set", why))
 			return false;
 		if (expression_path(a, &e, &from) && shape_origin(a, from, &origin))
 			shape_put(a, next, path, SHAPE_MOVED, origin);
@@ -258,17 +279,14 @@ bool analyse_set(struct analysis *a, const struct element *e, struct bytes stage
 static bool unset_field(
 	struct analysis *a, struct shape *next, const struct element *e, struct fault *why)
 {
-	struct use use = {.kind = USE_HIDE, .element = *e, .place = "$unset"};
+	struct bytes path;
 
 	if (e->type != TYPE_STRING)
 		return fault_name(why, FAULT_WRONG_TYPE, bytes_str("$unset"));
-	use.sent = element_string(e);
-	if (!use.sent.len || use.sent.at[0] == '$')
-		return fault_name(why, FAULT_PATH, use.sent);
-	if (!path_normalise(a->arena, use.sent, &use.path, why))
+	if (!written_path(a, element_string(e), &path, why))
 		return false;
-	shape_put(a, next, use.path, SHAPE_GONE, use.path);
-	return analysis_add(a, &use, why);
+	shape_put(a, next, path, SHAPE_GONE, path);
+	return true;
 }
 
 bool analyse_unset(
@@ -309,7 +327,8 @@ bool analyse_sort(struct analysis *a, struct bytes sort, const char *place, stru
 			analysis_unproven(a, e.name);
 			continue;
 		}
-		if (!path_normalise(a->arena, e.name, &use.path, why) || !shape_use(a, &use, why))
+		if (!path_normalise(a->arena, e.name, &use.path, why) || !shape_use(a, &use, why) ||
+			!shape_use_numbers(a, &use, e.name, why))
 			return false;
 	}
 	return true;
@@ -327,7 +346,7 @@ bool analyse_keys(struct analysis *a, struct bytes keys, enum use_kind kind, con
 		if (bytes_equal_str(e.name, "$natural"))
 			continue;
 		if (!path_normalise(a->arena, e.name, &use.path, why) ||
-			!analysis_add(a, &use, why))
+			!analysis_add(a, &use, why) || !shape_use_numbers(a, &use, e.name, why))
 			return false;
 	}
 	return true;

@@ -7,7 +7,8 @@ static bool add_path(struct analysis *a, const struct element *e, enum use_kind 
 	struct use use = {
 		.kind = kind, .sent = e->name, .element = *e, .literal = *e, .place = place};
 
-	return path_normalise(a->arena, e->name, &use.path, why) && analysis_add(a, &use, why);
+	return path_normalise(a->arena, e->name, &use.path, why) && analysis_add(a, &use, why) &&
+	       shape_use_numbers(a, &use, e->name, why);
 }
 
 static bool add_rename(struct analysis *a, const struct element *e, struct fault *why)
@@ -126,7 +127,8 @@ static bool add_condition(struct analysis *a, struct bytes sent, struct bytes id
 			continue;
 		*used = true;
 		place = path_join(a->arena, bytes_head(sent, before - 1), rest);
-		if (!path_normalise(a->arena, place, &use.path, why) || !analysis_add(a, &use, why))
+		if (!path_normalise(a->arena, place, &use.path, why) ||
+			!analysis_add(a, &use, why) || !shape_use_numbers(a, &use, place, why))
 			return false;
 	}
 	return true;

@@ -141,3 +141,15 @@ bool shape_use(struct analysis *a, const struct use *use, struct fault *why)
 		whole.path = origin_of(a->arena, entry, use->path);
 	return analysis_add(a, &whole, why);
 }
+
+bool shape_use_numbers(
+	struct analysis *a, const struct use *use, struct bytes sent, struct fault *why)
+{
+	struct use literal = *use;
+
+	if (!path_is_numbered(a->arena, sent, &literal.path))
+		return true;
+	if (literal.kind == USE_EQUAL || literal.kind == USE_IN || literal.kind == USE_EXISTS)
+		literal.kind = USE_COMPARE;
+	return shape_use(a, &literal, why);
+}

@@ -96,6 +96,11 @@ void analysis_unproven(struct analysis *a, struct bytes construct);
 /* Adds uses of `use->path` as a path of the shape's documents: of its origin, of all that
  * it holds, or of nothing when it was computed or is not there. */
 bool shape_use(struct analysis *a, const struct use *use, struct fault *why) MUST_CHECK;
+/* A number in a path may be that of an array's element, which `use->path` is without, or the
+ * name of a field that no path of the policy names: where `sent` has numbers, adds a use of
+ * the path with them. */
+bool shape_use_numbers(
+	struct analysis *a, const struct use *use, struct bytes sent, struct fault *why) MUST_CHECK;
 /* Where a path's value comes from: its stored path, or false (computed, gone, a mixture). */
 bool shape_origin(const struct analysis *a, struct bytes path, struct bytes *origin);
 void shape_put(struct analysis *a, struct shape *s, struct bytes path, enum shape_kind kind,
