@@ -147,10 +147,12 @@ static void put_to_int(struct buf *out, struct bytes name)
 	call_end(out, convert);
 }
 
-/* {$multiply: [{$round: [{$divide: [ref, to]}, 0]}, to]}: half to even, as rint is. */
+/* {$add: [{$multiply: [{$round: [{$divide: [ref, to]}, 0]}, to]}, 0.0]}: half to even, as
+ * rint is; a sum with zero has no sign. */
 static void put_nearest(struct buf *out, struct bytes name, double to, struct bytes ref)
 {
-	struct call times = call_begin(out, name, "$multiply");
+	struct call sum = call_begin(out, name, "$add");
+	struct call times = call_begin(out, NAME("0"), "$multiply");
 	struct call round = call_begin(out, NAME("0"), "$round");
 	struct call divide = call_begin(out, NAME("0"), "$divide");
 
@@ -161,6 +163,8 @@ static void put_nearest(struct buf *out, struct bytes name, double to, struct by
 	call_end(out, round);
 	doc_put_double(out, NAME("1"), to);
 	call_end(out, times);
+	doc_put_double(out, NAME("1"), 0);
+	call_end(out, sum);
 }
 
 /* The rounded number in the type that its own had, if that can hold it. */

@@ -97,6 +97,8 @@ bool walk_row(struct walk *w, struct bytes doc, struct buf *out) MUST_CHECK;
 /* Keeps the parts of a subject, each under its path, and under the last the _id. */
 bool find_parts_at(
 	struct walk *w, struct bytes doc, const struct bytes paths[ID_PART + 1]) MUST_CHECK;
+/* Whether a value is ciphertext; *content is then what its Binary holds. */
+bool is_sealed(const struct value *value, struct bytes *content);
 /* Opens a value that is sealed under one of our keys; others stay as they are. */
 bool open_value(struct walk *w, struct value *value) MUST_CHECK;
 

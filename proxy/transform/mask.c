@@ -110,7 +110,8 @@ static void put_rounded(
 		doc_put_null(out, name);
 		return;
 	}
-	rounded = rint(d / m->to) * m->to;
+	/* A sum with zero has no sign that would tell on which side of zero the value was. */
+	rounded = rint(d / m->to) * m->to + 0.0;
 	if (!isfinite(rounded))
 		doc_put_null(out, name);
 	else if (value->type == TYPE_DOUBLE || rint(rounded) != rounded)

@@ -13,10 +13,35 @@ struct fetching {
 	bool put;
 };
 
+/* Sealed under the key of a field that the view does not show at this place: somebody moved
+ * it here, and what may be seen of it is that field's business. */
+static bool is_moved(const struct fetching *f, const struct value *value)
+{
+	const struct reply_rules *rules = f->w->rules;
+	const struct encrypted_field *own;
+	enum path_relation relation;
+	struct bytes content;
+	int key;
+
+	if (!is_sealed(value, &content))
+		return false;
+	key = cipher_key_of(f->w->t->keyring, content);
+	if (key == KEY_NONE)
+		return false;
+	if (f->w->t->field_of_key[key] == NO_FIELD)
+		return true;
+	own = &rules->policy->encrypted[f->w->t->field_of_key[key]];
+	relation = path_relation(f->field->path, own->path);
+	return !bytes_equal(own->ns, rules->collection->ns) ||
+	       (relation != PATH_SAME && relation != PATH_ABOVE);
+}
+
 static bool put_field(struct fetching *f, const struct element *e)
 {
 	struct value value = {.type = e->type, .bytes = e->value};
 
+	if (is_moved(f, &value))
+		return true;
 	if (!open_value(f->w, &value))
 		return false;
 	if (f->field->mask)

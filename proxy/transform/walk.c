@@ -137,7 +137,7 @@ static enum cipher_opened open_content(struct walk *w, struct bytes content, str
 	return result;
 }
 
-static bool is_sealed(const struct value *value, struct bytes *content)
+bool is_sealed(const struct value *value, struct bytes *content)
 {
 	const struct element e = {.type = value->type, .value = value->bytes};
 	uint8_t subtype;
@@ -274,11 +274,12 @@ static const struct view_node *next_child(
 static bool put_value(
 	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out);
 
-/* All elements of a document or an array; those of an array stand where the array does. */
-static bool put_elements(
-	struct walk *w, const struct spot *spot, struct doc_iter *it, bool array, struct buf *out)
+/* All elements of a document or an array; those of an array stand where the array does.
+ * *gap: one was left out. */
+static bool put_elements(struct walk *w, const struct spot *spot, struct doc_iter *it, bool array,
+	bool *gap, struct buf *out)
 {
-	size_t next = 0;
+	size_t next = 0, before;
 	struct element e;
 
 	while (doc_next(it, &e)) {
@@ -290,11 +291,35 @@ static bool put_elements(
 			place.node = child ? child : spot->node;
 			place.at = child != NULL;
 		}
+		before = position(w, out);
 		if (!put_value(w, &place, &e, out))
 			return false;
+		*gap |= position(w, out) == before;
 	}
 	return !it->failed ||
 	       fault_set(w->why, FAULT_UPSTREAM_GARBAGE, "a reply's document is torn");
+}
+
+/* The elements of an array, numbered again from `inside` on: a gap would tell of one that
+ * is hidden. */
+static void count_anew(struct walk *w, size_t inside, struct buf *out)
+{
+	struct buf copy;
+	struct doc_iter it;
+	struct element e;
+	char index[DOC_INDEX_MAX];
+	size_t n = 0;
+
+	flush_run(w, out);
+	if (out->failed)
+		return;
+	buf_init(&copy, DOC_SLACK_LEN);
+	buf_put(&copy, bytes_of(out->at + inside, out->len - inside));
+	out->len = inside;
+	it = (struct doc_iter){.at = copy.at, .end = copy.at + copy.len};
+	while (copy.len && doc_next(&it, &e))
+		doc_put_value(out, e.type, doc_index_name(n++, index), e.value);
+	buf_wipe(&copy);
 }
 
 /* `e` is a document or an array. */
@@ -304,11 +329,14 @@ static bool put_inner(
 	const struct view_node *node = spot->node;
 	struct doc_iter it = doc_iter_of(e->value);
 	size_t before = position(w, out), inside;
+	bool gap = false;
 
 	keep(w, bytes_head(e->whole, e->whole.len - e->value.len + 4), out);
 	inside = position(w, out);
-	if (!put_elements(w, spot, &it, e->type == TYPE_ARRAY, out))
+	if (!put_elements(w, spot, &it, e->type == TYPE_ARRAY, &gap, out))
 		return false;
+	if (gap && e->type == TYPE_ARRAY)
+		count_anew(w, inside, out);
 	if (position(w, out) == inside && node->clearance == CLEAR_PLAINTEXT)
 		note_plaintext(w, node->class);
 	/* What the role may not see leaves nothing behind, not even an empty shell. */
@@ -399,12 +427,13 @@ bool walk_document(struct walk *w, struct bytes doc, struct buf *out)
 	const struct spot spot = {.node = w->rules->tree, .at = true};
 	struct doc_iter it = doc_iter_of(doc);
 	size_t begun = out->len;
+	bool gap = false;
 
 	begin_document(w);
 	if (it.failed)
 		return fault_set(w->why, FAULT_UPSTREAM_GARBAGE, "a reply's document is torn");
 	keep(w, bytes_head(doc, 4), out);
-	if (!put_elements(w, &spot, &it, false, out))
+	if (!put_elements(w, &spot, &it, false, &gap, out))
 		return false;
 	close_document(w, &it, begun, (size_t)(it.end + 1 - doc.at), out);
 	flush_run(w, out);

@@ -217,19 +217,18 @@ static struct bytes reply_with(struct bytes doc, const char *ns)
 	return copy;
 }
 
-/* What `w` reads of a stored document, as JSON, and what the record would say. */
-static char *read_document_by(
+/* What `w` reads of a stored document, and what the record would say. */
+static struct bytes read_stored(
 	struct who *w, const char *command, struct bytes stored, struct disclosure *d)
 {
 	struct reply_context context = {.ns = bytes_str("healthcare_db.patients")};
 	struct fault why = {.code = FAULT_NONE};
 	struct element batch, first;
+	struct bytes copy;
 	struct doc_iter it;
 	struct plan plan;
 	struct buf out;
 	size_t begun;
-	bson_t shown;
-	char *json, *copy;
 
 	(void)sent_by(w, command, &plan);
 	context.rules = &plan.reply;
@@ -243,11 +242,23 @@ static char *read_document_by(
 	assert_true(doc_find_path(buf_bytes(&out), "cursor.firstBatch", &batch));
 	it = doc_iter_of(batch.value);
 	assert_true(doc_next(&it, &first));
-	assert_true(bson_init_static(&shown, first.value.at, first.value.len));
+	copy = arena_copy(&arena, first.value);
+	buf_fini(&out);
+	return copy;
+}
+
+/* What `w` reads of a stored document, as JSON. */
+static char *read_document_by(
+	struct who *w, const char *command, struct bytes stored, struct disclosure *d)
+{
+	struct bytes doc = read_stored(w, command, stored, d);
+	bson_t shown;
+	char *json, *copy;
+
+	assert_true(bson_init_static(&shown, doc.at, doc.len));
 	json = bson_as_relaxed_extended_json(&shown, NULL);
 	copy = arena_text(&arena, bytes_str(json));
 	bson_free(json);
-	buf_fini(&out);
 	return copy;
 }
 
@@ -397,6 +408,83 @@ static void test_filter_is_sealed(void **state)
 	assert_true(doc_find_path(sent, "collation.locale", &filter));
 }
 
+/* {medical_info: {medication: what is stored of the number, condition: of the name}} */
+static struct bytes moved_patient(void)
+{
+	struct bytes stored = stored_patient(), copy;
+	struct element number, name;
+	size_t doc, inner;
+	struct buf out;
+
+	assert_true(doc_find_path(stored, "personal_info.ssn", &number));
+	assert_true(doc_find_path(stored, "personal_info.name", &name));
+	buf_init(&out, DOC_SLACK_LEN);
+	doc = doc_begin(&out);
+	inner = doc_put_document(&out, NAME("medical_info"));
+	doc_put_value(&out, number.type, NAME("medication"), number.value);
+	doc_put_value(&out, name.type, NAME("condition"), name.value);
+	doc_end(&out, inner);
+	doc_end(&out, doc);
+	copy = arena_copy(&arena, buf_bytes(&out));
+	buf_fini(&out);
+	return copy;
+}
+
+/* Ciphertext keeps the clearance of its own field wherever somebody put it. */
+static void test_moved_ciphertext(void **state)
+{
+	struct bytes shown;
+	struct disclosure d;
+	struct element e;
+	struct who w;
+
+	(void)state;
+	be(&w, "analyst", NULL);
+	shown = read_stored(&w, VIEW, moved_patient(), &d);
+	assert_false(doc_find(shown, "medication", &e));
+	assert_false(doc_find(shown, "medical_condition", &e));
+	be(&w, "doctor", "H-NORD");
+	shown = read_stored(&w, FIND, moved_patient(), &d);
+	assert_false(holds(shown, "285057800608436"));
+	assert_true(holds(shown, "Ada Durand")); /* a name is a name, and a doctor reads names */
+}
+
+/* The elements of a list that are left count from zero. */
+static void test_hidden_elements_leave_no_gap(void **state)
+{
+	struct bytes shown;
+	struct disclosure d;
+	struct element e, hospital;
+	struct who w;
+
+	(void)state;
+	be(&w, "doctor", "H-NORD");
+	shown = read_stored(&w, FIND,
+		bson_of("{\"administrative_info\": [{\"billing_amount\": 5}, 7, "
+			"{\"hospital\": \"H-NORD\"}, {\"doctor\": \"x\", \"hospital\": \"H\"}]}"),
+		&d);
+	assert_true(doc_find(shown, "administrative_info", &e) && e.type == TYPE_ARRAY);
+	assert_int_equal(doc_count(e.value), 2);
+	assert_true(doc_find_path(e.value, "0.hospital", &hospital));
+	assert_true(doc_find_path(e.value, "1.hospital", &hospital));
+}
+
+/* -1 and 1 look the same when rounded to 5: zero has no sign. */
+static void test_zero_has_no_sign(void **state)
+{
+	struct bytes below, above;
+	struct disclosure d;
+	struct who w;
+
+	(void)state;
+	be(&w, "analyst", NULL);
+	below = read_stored(&w, VIEW,
+		bson_of("{\"_id\": 1, \"admission_info\": {\"duration_days\": -1.0}}"), &d);
+	above = read_stored(&w, VIEW,
+		bson_of("{\"_id\": 1, \"admission_info\": {\"duration_days\": 1.0}}"), &d);
+	assert_true(bytes_equal(below, above));
+}
+
 static void test_policy_tests(void **state)
 {
 	struct complaints complaints;
@@ -417,6 +505,9 @@ int main(void)
 		cmocka_unit_test(test_same_subject_for_all),
 		cmocka_unit_test(test_part_twice),
 		cmocka_unit_test(test_filter_is_sealed),
+		cmocka_unit_test(test_moved_ciphertext),
+		cmocka_unit_test(test_hidden_elements_leave_no_gap),
+		cmocka_unit_test(test_zero_has_no_sign),
 		cmocka_unit_test(test_policy_tests),
 	};
 
