@@ -220,7 +220,8 @@ static struct secure_view *compile_view(
 	add_rule_paths(arena, p, &v->root, g->sees, g->nsees);
 	add_rule_paths(arena, p, &v->root, g->changes, g->nchanges);
 	resolve(&r, arena, &v->root);
-	v->full = !g->rows.len && v->root.all_plaintext && names_restricted(p, g);
+	v->full = !g->rows.len && !(c && g->hidden[c - p->collections].lines) &&
+		  v->root.all_plaintext && names_restricted(p, g);
 	v->transparent = v->full && !(c && (c->any_encrypted || c->accountable || c->nsubjects));
 	v->plain_declared = all_declared_plain(c, &v->root);
 	v->writes_all = v->root.all_writable;
@@ -284,6 +285,7 @@ static void compile_grant(struct loader *l, struct grant *g)
 		if (!grant_covers(g, c->db, c->name))
 			continue;
 		g->views[i] = compile_view(l, &p->arena, g, c);
+		check_filter_types(l, g->at, g->rows, c);
 		refuse_dictionary(l, g, g->views[i]);
 		refuse_reusable_subject(l, g, c);
 	}
@@ -292,7 +294,12 @@ static void compile_grant(struct loader *l, struct grant *g)
 
 void compile_grants(struct loader *l)
 {
-	for (size_t i = 0; i < l->policy->nroles; i++)
-		for (size_t k = 0; k < l->policy->roles[i].ngrants; k++)
-			compile_grant(l, &l->policy->roles[i].grants[k]);
+	for (size_t i = 0; i < l->policy->nroles; i++) {
+		struct role *role = &l->policy->roles[i];
+
+		for (size_t k = 0; k < role->ngrants; k++) {
+			role->grants[k].hidden = role->hidden;
+			compile_grant(l, &role->grants[k]);
+		}
+	}
 }

@@ -41,8 +41,11 @@ struct bytes user_attribute(const struct user *user, struct bytes name);
 /* The secure view of a namespace under a grant. */
 const struct secure_view *grant_view(
 	const struct policy *p, const struct grant *g, struct bytes ns);
-/* The row filter with the user's values in place of its templates. */
-bool instantiate_rows(struct deciding *d, struct bytes rows, struct bytes *out);
+/* All that a grant shows of the rows behind a namespace, as one filter: its own rows, or its
+ * view's, with the user's values, without what is protected from its role; empty for all.
+ * False when the user lacks what it needs. */
+bool rows_of_grant(
+	struct deciding *d, const struct grant *g, struct bytes ns, struct bytes *rows) MUST_CHECK;
 
 /* What ciphertext can serve; notes literals that are to be sealed. */
 bool check_ciphertext_serves(

@@ -1,5 +1,6 @@
 #include "policy/decide.h"
 
+#include "query/match.h"
 #include "util/buf.h"
 
 struct edit *plan_add_edit(struct plan *plan, enum edit_kind kind, const uint8_t *at)
@@ -69,7 +70,8 @@ bool seal_row_literals(struct deciding *d, struct bytes rows)
 		bool at;
 
 		node = view_node_of(&c->tree, u->path, &at);
-		if (!at || node->field == NO_FIELD || u->kind == USE_EXISTS)
+		if (!at || node->field == NO_FIELD || u->kind == USE_EXISTS ||
+			match_is_guard(&u->element))
 			continue;
 		if (u->kind != USE_EQUAL && u->kind != USE_IN)
 			return fault_name(d->why, FAULT_UNAUTHORIZED, d->plan->ns);

@@ -79,11 +79,24 @@ static bool tree_is_wider(const struct view_node *a, const struct view_node *b, 
 	return true;
 }
 
+/* Of the collection that a namespace, or the virtual view of that name, reads. */
+static const struct hidden_rows *hidden_rows(
+	const struct policy *p, const struct grant *g, struct bytes ns)
+{
+	static const struct hidden_rows nothing;
+	const struct virtual_view *v = policy_view(p, ns);
+	const struct collection *c = v ? v->from : policy_collection(p, ns);
+
+	return c ? &g->hidden[c - p->collections] : &nothing;
+}
+
 bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
 	struct bytes ns, bool writes)
 {
 	const struct secure_view *v = grant_view(p, a, ns), *w = grant_view(p, b, ns);
 
+	if (hidden_rows(p, a, ns)->lines & ~hidden_rows(p, b, ns)->lines)
+		return false;
 	if (a == b || policy_view(p, ns))
 		return true;
 	if (a->rows.len && !bytes_equal(a->rows, b->rows))
@@ -185,21 +198,48 @@ static bool put_instance(
 	return true;
 }
 
-bool instantiate_rows(struct deciding *d, struct bytes rows, struct bytes *out)
+static bool instantiate(struct deciding *d, struct bytes rows, struct bytes *out)
 {
 	struct buf built;
 	size_t begun;
 	bool complete;
 
-	*out = bytes_of("", 0);
-	if (!rows.len || doc_is_empty(rows))
-		return true;
 	buf_init(&built, DOC_MAX_LEN);
 	begun = doc_begin(&built);
 	complete = put_instance(d, &built, rows, d->facts->user);
 	doc_end(&built, begun);
 	*out = plan_bytes(d, &built);
 	return complete;
+}
+
+/* {$and: [a, b]} */
+static struct bytes both(struct deciding *d, struct bytes a, struct bytes b)
+{
+	struct buf built;
+	size_t begun, list;
+
+	buf_init(&built, 2 * DOC_MAX_LEN);
+	begun = doc_begin(&built);
+	list = doc_put_array(&built, NAME("$and"));
+	doc_put_value(&built, TYPE_DOCUMENT, NAME("0"), a);
+	doc_put_value(&built, TYPE_DOCUMENT, NAME("1"), b);
+	doc_end(&built, list);
+	doc_end(&built, begun);
+	return plan_bytes(d, &built);
+}
+
+bool rows_of_grant(struct deciding *d, const struct grant *g, struct bytes ns, struct bytes *out)
+{
+	const struct virtual_view *v = policy_view(d->policy, ns);
+	struct bytes rows = v ? v->rows : g->rows;
+	struct bytes hidden = hidden_rows(d->policy, g, ns)->filter;
+
+	*out = bytes_of("", 0);
+	if (rows.len && !doc_is_empty(rows) && !instantiate(d, rows, out))
+		return false;
+	if (hidden.len)
+		*out = out->len ? both(d, *out, hidden) : hidden;
+	return true;
 }
 
 static bool refuse(struct deciding *d, enum fault_code code)
@@ -225,12 +265,10 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 	plan->rule = d->grant->rule;
 	plan->role = d->grant->role;
 	d->virtual = policy_view(d->policy, plan->ns);
-	if (d->virtual)
-		return instantiate_rows(d, d->virtual->rows, &d->rows) ||
-		       refuse(d, FAULT_UNAUTHORIZED);
-	d->view = grant_view(d->policy, d->grant, plan->ns);
+	if (!d->virtual)
+		d->view = grant_view(d->policy, d->grant, plan->ns);
 	/* Without the attribute that its rows need, a grant grants nothing. */
-	return instantiate_rows(d, d->grant->rows, &d->rows) || refuse(d, FAULT_UNAUTHORIZED);
+	return rows_of_grant(d, d->grant, plan->ns, &d->rows) || refuse(d, FAULT_UNAUTHORIZED);
 }
 
 bool policy_knows(

@@ -74,6 +74,7 @@ static void load_sections(struct loader *l)
 		load_views,
 		load_roles,
 		load_tests,
+		compile_hidden,
 		compile_grants,
 	};
 

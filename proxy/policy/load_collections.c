@@ -1,10 +1,9 @@
 #include "policy/loader.h"
 
-#define COLLECTION_KEYS        "subject fields unlisted accountable"
-#define COLLECTION_UNSUPPORTED "protected"
-#define FIELD_KEYS             "class type encrypt"
-#define ENCRYPT_KEYS           "algorithm"
-#define ENCRYPT_UNSUPPORTED    "lookup key"
+#define COLLECTION_KEYS     "subject fields unlisted accountable protected"
+#define FIELD_KEYS          "class type encrypt"
+#define ENCRYPT_KEYS        "algorithm"
+#define ENCRYPT_UNSUPPORTED "lookup key"
 
 static void add_class(struct loader *l, const struct yaml_node *node)
 {
@@ -225,7 +224,7 @@ static void load_collection(struct loader *l, const struct yaml_node *node)
 		return;
 	if (policy_collection(p, c->ns))
 		complain(l->complaints, c->at, "keep one of them", "the collection stands twice");
-	if (!load_check_keys(l, node, COLLECTION_KEYS, COLLECTION_UNSUPPORTED))
+	if (!load_check_keys(l, node, COLLECTION_KEYS, ""))
 		return;
 	c->unlisted = p->restricted;
 	if (unlisted && (class = load_class_key(l, unlisted)) >= 0)
@@ -236,6 +235,7 @@ static void load_collection(struct loader *l, const struct yaml_node *node)
 	c->stores_own = c->nsubjects != 0;
 	load_print(node, c->print);
 	compile_collection(p, c);
+	load_protected(l, yaml_get(node, "protected"), c);
 	p->ncollections++;
 }
 

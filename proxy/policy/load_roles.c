@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "query/match.h"
 #include "util/civil.h"
 
 #define ROLE_KEYS         "grants auth until networks"
@@ -77,58 +76,6 @@ static void load_grant_namespace(struct loader *l, const struct yaml_node *node,
 		return;
 	}
 	load_namespace(l, node->at, text, &g->db, &g->collection);
-}
-
-/* "${user.NAME}", whole; *name is NAME. */
-bool is_user_template(struct bytes text, struct bytes *name)
-{
-	struct bytes begin = bytes_str("${user.");
-
-	if (!bytes_start_with(text, begin) || text.at[text.len - 1] != '}')
-		return false;
-	*name = bytes_of(text.at + begin.len, text.len - begin.len - 1);
-	return name->len != 0;
-}
-
-static void check_templates(struct loader *l, const struct yaml_node *node)
-{
-	struct bytes name;
-
-	if (node->kind == YAML_SCALAR && memmem(node->text.at, node->text.len, "${", 2) &&
-		!is_user_template(node->text, &name))
-		complain(l->complaints, node->at, "${user.ATTRIBUTE}, and nothing around it",
-			"'%.*s' is not supported by this version", BYTES_ARG(node->text));
-	for (size_t i = 0; i < node->count; i++)
-		check_templates(l, &node->children[i]);
-}
-
-struct row_paths {
-	struct loader *l;
-	const struct yaml_node *node;
-};
-
-static void check_row_path(void *context, struct bytes path)
-{
-	struct row_paths *r = context;
-	struct bytes copy;
-
-	load_path(r->l, r->node->at, path, &copy);
-}
-
-void load_rows(struct loader *l, const struct yaml_node *node, struct bytes *rows)
-{
-	struct row_paths paths = {.l = l, .node = node};
-	struct fault why;
-
-	if (!load_document(l, node, rows))
-		return;
-	check_templates(l, node);
-	if (!match_check(*rows, &why))
-		complain(l->complaints, node->at,
-			"equality, $in, $gt and the like, $exists, $and, $or on single values",
-			"'%s' is not supported in rows", why.what);
-	else
-		match_each_path(*rows, check_row_path, &paths);
 }
 
 static bool is_class_or_path(struct loader *l, const struct yaml_node *at, struct bytes text)

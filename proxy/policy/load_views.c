@@ -85,6 +85,8 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 	p->collections[v->from - p->collections].stores_own = true;
 	if (rows)
 		load_rows(l, rows, &v->rows);
+	if (rows)
+		check_filter_types(l, rows->at, v->rows, v->from);
 	if (accountable && !load_bool(l, accountable, &v->accountable))
 		return;
 	if (min_group && !load_int(l, min_group, 2, POLICY_MIN_GROUP_MAX, &least))

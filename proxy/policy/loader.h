@@ -56,6 +56,11 @@ bool load_document(struct loader *l, const struct yaml_node *node, struct bytes 
 
 /* A row filter with ${user.NAME} templates. */
 void load_rows(struct loader *l, const struct yaml_node *node, struct bytes *rows);
+/* Complains about literals of a loaded filter that no value of a declared field can equal. */
+void check_filter_types(
+	struct loader *l, struct place at, struct bytes filter, const struct collection *c);
+/* `protected` of a collection whose tree is there; NULL for none. */
+void load_protected(struct loader *l, const struct yaml_node *node, struct collection *c);
 /* "${user.NAME}" and nothing around it; *name is NAME. */
 bool is_user_template(struct bytes text, struct bytes *name);
 
@@ -68,6 +73,8 @@ void load_views(struct loader *l);
 void load_roles(struct loader *l);
 void load_tests(struct loader *l);
 
+/* What each role is not shown of `protected`; before the grants. */
+void compile_hidden(struct loader *l);
 /* Builds the tree of a collection, and of every grant seen through every collection. */
 void compile_collection(struct policy *p, struct collection *c);
 void compile_grants(struct loader *l);

@@ -18,6 +18,7 @@
 #define POLICY_ROLES_MAX       1000
 #define POLICY_GRANTS_MAX      200 /* of one role */
 #define POLICY_FIELDS_MAX      500 /* of one collection or view */
+#define POLICY_PROTECTED_MAX   16  /* lines of one collection */
 
 #define POLICY_MIN_GROUP_MAX 100000
 
@@ -101,6 +102,20 @@ struct field {
 	struct place at;
 };
 
+/* Documents of a collection that exist for some roles only. */
+struct protected_rows {
+	struct bytes where; /* a filter without templates */
+	struct bytes *only; /* names of roles */
+	size_t nonly;
+	struct place at;
+};
+
+/* What of a collection does not exist for a role. */
+struct hidden_rows {
+	uint32_t lines;      /* of its `protected`, a bit each */
+	struct bytes filter; /* that leaves them out; empty: nothing is hidden */
+};
+
 struct collection {
 	struct bytes ns;
 	struct bytes db, name;
@@ -112,6 +127,8 @@ struct collection {
 	size_t nsubject_paths;
 	struct subject_line subjects[POLICY_SUBJECT_LINES];
 	size_t nsubjects;
+	struct protected_rows *protected_rows;
+	size_t nprotected;
 	struct view_node tree; /* with everything in plaintext */
 	bool any_encrypted;
 	bool stores_own;   /* documents get __mw: there is a subject, or a view from it */
@@ -176,6 +193,7 @@ struct grant {
 	size_t npurposes;
 	struct secure_view **views; /* by number of the collection; NULL where it does not apply */
 	struct secure_view *other;  /* for collections that the policy does not describe, or NULL */
+	const struct hidden_rows *hidden; /* the role's */
 	struct place at;
 };
 
@@ -192,6 +210,7 @@ struct role {
 	size_t nnetworks; /* 0: from anywhere */
 	struct grant *grants;
 	size_t ngrants;
+	struct hidden_rows *hidden; /* by number of the collection */
 	uint8_t print[16];
 	struct place at;
 };

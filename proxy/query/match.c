@@ -71,6 +71,14 @@ static bool is_operators(const struct element *e)
 	return doc_next(&it, &first) && first.name.len && first.name.at[0] == '$';
 }
 
+bool match_is_guard(const struct element *e)
+{
+	struct doc_iter it = doc_iter_of(e->value);
+	struct element first;
+
+	return is_operators(e) && doc_next(&it, &first) && element_named(&first, "$type");
+}
+
 static bool is_order(struct bytes name)
 {
 	return bytes_equal_str(name, "$gt") || bytes_equal_str(name, "$gte") ||
@@ -150,6 +158,8 @@ void match_each_path(struct bytes filter, match_path_fn *visit, void *context)
 	while (doc_next(&it, &e)) {
 		struct doc_iter branches;
 
+		if (match_is_guard(&e))
+			continue;
 		if (!e.name.len || e.name.at[0] != '$') {
 			visit(context, e.name);
 			continue;
@@ -157,6 +167,55 @@ void match_each_path(struct bytes filter, match_path_fn *visit, void *context)
 		branches = doc_iter_of(e.value);
 		while (doc_next(&branches, &branch))
 			match_each_path(branch.value, visit, context);
+	}
+}
+
+struct literals {
+	match_literal_fn *visit;
+	void *context;
+	struct bytes path;
+};
+
+static void visit_operators(const struct literals *l, struct bytes operators)
+{
+	struct doc_iter it = doc_iter_of(operators);
+	struct element op, item;
+
+	while (doc_next(&it, &op)) {
+		struct doc_iter items;
+
+		if (bytes_equal_str(op.name, "$not")) {
+			visit_operators(l, op.value);
+			continue;
+		}
+		if (op.type != TYPE_ARRAY) {
+			l->visit(l->context, l->path, op.name, &op);
+			continue;
+		}
+		items = doc_iter_of(op.value);
+		while (doc_next(&items, &item))
+			l->visit(l->context, l->path, op.name, &item);
+	}
+}
+
+void match_each_literal(struct bytes filter, match_literal_fn *visit, void *context)
+{
+	struct doc_iter it = doc_iter_of(filter);
+	struct element e, branch;
+
+	while (doc_next(&it, &e)) {
+		const struct literals l = {.visit = visit, .context = context, .path = e.name};
+		struct doc_iter branches;
+
+		if (e.name.len && e.name.at[0] == '$') {
+			branches = doc_iter_of(e.value);
+			while (doc_next(&branches, &branch))
+				match_each_literal(branch.value, visit, context);
+		} else if (is_operators(&e)) {
+			visit_operators(&l, e.value);
+		} else {
+			visit(context, e.name, bytes_str("$eq"), &e);
+		}
 	}
 }
 
@@ -232,6 +291,8 @@ static bool fits_operators(const struct element *value, bool there, struct bytes
 			fits &= there == element_truth(&op);
 		else if (bytes_equal_str(op.name, "$not"))
 			fits &= !fits_operators(value, there, op.value);
+		else if (bytes_equal_str(op.name, "$type"))
+			fits &= there && value->type == TYPE_ARRAY;
 		else
 			fits &= fits_order(value, there, &op);
 	}

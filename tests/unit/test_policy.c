@@ -195,9 +195,18 @@ static void test_hospital(void **state)
 	run_cases("hospital");
 }
 
+static void test_rows(void **state)
+{
+	(void)state;
+	run_cases("rows");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_hospital)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hospital),
+		cmocka_unit_test(test_rows),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,225 @@
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <bson/bson.h>
+
+#include "query/match.h"
+#include "transform/policy_test.h"
+#include "util/memory.h"
+
+/* ------------------------------------------------------------------ loading */
+
+#define HEAD "mongoward: 1\nclasses: {identity: {}, technical: {}}\ncollections:\n  db.c:\n"
+#define FIELDS                                                                               \
+	"    fields:\n"                                                                      \
+	"      name: {class: identity, type: string, encrypt: {algorithm: deterministic}}\n" \
+	"      ssn: {class: identity, type: string, encrypt: {algorithm: random}}\n"         \
+	"      vip: {class: technical, type: bool}\n"                                        \
+	"      n: {class: technical, type: int}\n"
+#define ROLES           "roles: {a: {grants: [{namespace: db.c, do: [read]}]}}\n"
+#define PROTECTED(line) HEAD FIELDS "    protected: [" line "]\n" ROLES
+#define ROWS(filter) \
+	HEAD FIELDS "roles: {a: {grants: [{namespace: db.c, do: [read], rows: " filter "}]}}\n"
+
+static const struct {
+	const char *name, *text, *complaint; /* NULL: none */
+} mistakes[] = {
+	{"protected", PROTECTED("{where: {vip: true}, only: [a]}"), NULL},
+	{"two lines",
+		PROTECTED("{where: {vip: true}, only: [a]}, {where: {n: {$gt: 3}}, only: [a]}"),
+		NULL},
+	{"no list", HEAD FIELDS "    protected: {where: {vip: true}, only: [a]}\n" ROLES,
+		":10:16: a list is expected"},
+	{"no where", PROTECTED("{only: [a]}"), ":10:17: protected rows need where and only"},
+	{"no only", PROTECTED("{where: {vip: true}}"),
+		":10:17: protected rows need where and only"},
+	{"empty where", PROTECTED("{where: {}, only: [a]}"), ":10:25: `where` names no path"},
+	{"empty only", PROTECTED("{where: {vip: true}, only: []}"),
+		":10:44: no role could read these rows"},
+	{"unknown role", PROTECTED("{where: {vip: true}, only: [b]}"),
+		":10:44: there is no role 'b'"},
+	{"unknown key", PROTECTED("{where: {vip: true}, only: [a], but: 1}"),
+		":10:49: unknown key 'but'"},
+	{"template", PROTECTED("{where: {name: \"${user.id}\"}, only: [a]}"),
+		":10:32: '${user.id}' is somebody's own"},
+	{"operator", PROTECTED("{where: {vip: {$regex: x}}, only: [a]}"),
+		":10:25: '$regex' is not supported in rows"},
+	{"type is ours", PROTECTED("{where: {vip: {$type: 4}}, only: [a]}"),
+		":10:25: '$type' is not supported in rows"},
+	{"reserved", PROTECTED("{where: {__mw.s: x}, only: [a]}"), ":10:25: __mw is reserved"},
+	{"index", PROTECTED("{where: {a.0: x}, only: [a]}"), ":10:25: 'a.0' is not a field path"},
+	{"random", PROTECTED("{where: {ssn: x}, only: [a]}"),
+		":10:25: 'ssn' is encrypted: rows cannot compare it with $eq"},
+	{"random there", PROTECTED("{where: {ssn: {$exists: true}}, only: [a]}"), NULL},
+	{"order", PROTECTED("{where: {name: {$gt: x}}, only: [a]}"),
+		":10:25: 'name' is encrypted: rows cannot compare it with $gt"},
+	{"sealed null", PROTECTED("{where: {name: null}, only: [a]}"),
+		":10:25: 'name' is encrypted, and is never equal to this value"},
+	{"sealed number", PROTECTED("{where: {$or: [{n: 1}, {name: {$in: [x, 3]}}]}, only: [a]}"),
+		":10:25: 'name' is encrypted, and is never equal to this value"},
+	{"below sealed", PROTECTED("{where: {name.x: a}, only: [a]}"),
+		":10:25: 'name.x' lies within an encrypted field"},
+	{"sealed list", PROTECTED("{where: {name: {$not: {$in: [x, y]}}}, only: [a]}"), NULL},
+	{"declared type", PROTECTED("{where: {vip: \"true\"}, only: [a]}"),
+		":10:25: 'vip' is declared with another type"},
+	{"declared null", PROTECTED("{where: {vip: null}, only: [a]}"), NULL},
+	{"declared number", PROTECTED("{where: {n: {$lt: 1.5}}, only: [a]}"), NULL},
+	{"rows of a random field", ROWS("{ssn: x}"), ":10:22: 'ssn' is encrypted"},
+	{"rows of a sealed field", ROWS("{name: \"${user.id}\"}"), NULL},
+	{"rows of another type", ROWS("{n: \"${user.n}\"}"), ":10:22: 'n' is declared"},
+};
+
+/* Sixteen lines, and one more. */
+static char *many_lines(int n)
+{
+	struct buf text;
+	char *copy;
+
+	buf_init(&text, 1u << 16);
+	buf_put_str(&text, HEAD FIELDS "    protected: [");
+	for (int i = 0; i < n; i++)
+		buf_put_format(&text, "%s{where: {n: %d}, only: [a]}", i ? ", " : "", i);
+	buf_put_str(&text, "]\n" ROLES);
+	copy = memory_text(buf_bytes(&text));
+	buf_fini(&text);
+	return copy;
+}
+
+static int check_text(const char *name, const char *text, const char *complaint)
+{
+	struct complaints complaints;
+	struct policy *p;
+	int failed = 0;
+
+	complaints_init(&complaints);
+	p = policy_load_text("p.yaml", bytes_str(text), &complaints);
+	buf_put_u8(&complaints.lines, 0);
+	if (complaint ? p || !strstr((const char *)complaints.lines.at, complaint) : !p) {
+		fprintf(stderr, "%s: wanted %s, given: %s\n", name, complaint ? complaint : "none",
+			(const char *)complaints.lines.at);
+		failed = 1;
+	}
+	policy_unref(p);
+	complaints_fini(&complaints);
+	return failed;
+}
+
+static void test_mistakes(void **state)
+{
+	int failed = 0;
+	char *most = many_lines(POLICY_PROTECTED_MAX), *more = many_lines(POLICY_PROTECTED_MAX + 1);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(mistakes); i++)
+		failed += check_text(mistakes[i].name, mistakes[i].text, mistakes[i].complaint);
+	failed += check_text("16 lines", most, NULL);
+	failed += check_text("17 lines", more, ":10:16: over 16 kinds of protected rows");
+	free(most);
+	free(more);
+	assert_int_equal(failed, 0);
+}
+
+/* ----------------------------------------------------------------- matching */
+
+static const struct {
+	const char *filter, *document;
+	bool fits;
+} matches[] = {
+	{"{\"$nor\": [{\"a.b\": 1}, {\"a\": {\"@type\": 4}}, {\"a.b\": {\"@type\": 4}}]}",
+		"{\"a\": {\"b\": 2}}", true},
+	{"{\"$nor\": [{\"a.b\": 1}, {\"a\": {\"@type\": 4}}, {\"a.b\": {\"@type\": 4}}]}",
+		"{\"a\": {\"b\": 1}}", false},
+	{"{\"$nor\": [{\"a.b\": 1}, {\"a\": {\"@type\": 4}}, {\"a.b\": {\"@type\": 4}}]}", "{}",
+		true},
+	{"{\"$nor\": [{\"a.b\": 1}, {\"a\": {\"@type\": 4}}, {\"a.b\": {\"@type\": 4}}]}",
+		"{\"a\": [{\"b\": 2}]}", false},
+	{"{\"$nor\": [{\"a.b\": {\"$ne\": 1}}, {\"a.b\": {\"@type\": 4}}]}",
+		"{\"a\": {\"b\": [1]}}", false},
+	{"{\"$nor\": [{\"a.b\": {\"$ne\": 1}}, {\"a.b\": {\"@type\": 4}}]}", "{\"a\": {\"b\": []}}",
+		false},
+	{"{\"a\": {\"@type\": 4}}", "{\"a\": 4}", false},
+};
+
+static struct bytes bson_of(struct arena *arena, const char *json)
+{
+	bson_error_t error;
+	bson_t *doc = bson_new_from_json((const uint8_t *)json, -1, &error);
+	uint8_t *copy, *at;
+	size_t len;
+
+	if (!doc)
+		fail_msg("%s: %s", json, error.message);
+	len = doc->len;
+	copy = arena_alloc(arena, len);
+	memcpy(copy, bson_get_data(doc), len);
+	bson_destroy(doc);
+	/* In extended JSON `$type` is part of a binary value. */
+	while ((at = memmem(copy, len, "@type", 5)))
+		*at = '$';
+	return bytes_of(copy, len);
+}
+
+static void test_match(void **state)
+{
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	for (size_t i = 0; i < COUNT_OF(matches); i++) {
+		bool fits = match_document(
+			bson_of(&arena, matches[i].filter), bson_of(&arena, matches[i].document));
+
+		if (fits != matches[i].fits)
+			fail_msg("%s on %s", matches[i].filter, matches[i].document);
+	}
+	arena_fini(&arena);
+}
+
+/* ------------------------------------------------------------ its own tests */
+
+static struct policy *load_clinic(void)
+{
+	const char *source = getenv("srcdir");
+	char *folder = memory_format("%s/tests/policy/rows", source ? source : ".");
+	struct complaints complaints;
+	struct policy *p;
+
+	complaints_init(&complaints);
+	p = policy_load(folder, &complaints);
+	if (!p)
+		fail_msg("%.*s", BYTES_ARG(buf_bytes(&complaints.lines)));
+	complaints_fini(&complaints);
+	free(folder);
+	return p;
+}
+
+static void test_own_tests(void **state)
+{
+	static const uint8_t key[MASTER_LEN] = {1, 2, 3};
+	struct policy *p = load_clinic();
+	struct complaints complaints;
+	struct fault why;
+	struct master *m = master_new(key, false, &why);
+
+	(void)state;
+	complaints_init(&complaints);
+	if (policy_run_tests(p, m, bytes_str("encryption.__keyVault"), &complaints))
+		fail_msg("%.*s", BYTES_ARG(buf_bytes(&complaints.lines)));
+	assert_true(p->ntests > 10);
+	complaints_fini(&complaints);
+	master_free(m);
+	policy_unref(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_match),
+		cmocka_unit_test(test_own_tests),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
