@@ -91,7 +91,8 @@ static struct snapshot *load_snapshot(const struct config *config, const struct 
 	struct net_tls *tls = NULL;
 
 	*code = CLI_BAD;
-	if (load_tls(config, &tls, complaints) && policy && users)
+	if (load_tls(config, &tls, complaints) && policy && users &&
+		policy_check_exclusive(policy, users, complaints))
 		keyring = vault_load(upstream, master, config->keys.vault,
 			config->keys.require_mlock, complaints, code);
 	if (keyring && check_keys(policy, keyring, complaints))

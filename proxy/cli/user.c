@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/config.h"
 #include "cli/password.h"
+#include "policy/policy.h"
 #include "util/json.h"
 #include "util/memory.h"
 
@@ -38,6 +39,30 @@ static bool read_attributes(const struct asked *a, struct attribute *out)
 	return true;
 }
 
+/* A policy that does not load says nothing here; no proxy runs with it either. */
+static bool check_roles(
+	const struct asked *a, const struct bytes *roles, struct complaints *complaints)
+{
+	struct complaints unwanted;
+	struct policy *policy = NULL;
+	struct bytes pair[2];
+	bool fine = true;
+	char *folder;
+
+	complaints_init(&unwanted);
+	folder = config_read_one(config_file(a->config), "policy", &unwanted);
+	if (folder)
+		policy = policy_load(folder, &unwanted);
+	if (policy && policy_roles_exclude(policy, roles, a->roles.count, pair))
+		fine = complain(complaints, (struct place){.file = folder},
+			"leave one of the two out", "the roles %.*s and %.*s exclude each other",
+			BYTES_ARG(pair[0]), BYTES_ARG(pair[1]));
+	policy_unref(policy);
+	free(folder);
+	complaints_fini(&unwanted);
+	return fine;
+}
+
 static bool add_user(const struct asked *a, const char *file, struct bytes password,
 	struct complaints *complaints)
 {
@@ -55,7 +80,8 @@ static bool add_user(const struct asked *a, const char *file, struct bytes passw
 
 	for (size_t i = 0; i < a->roles.count; i++)
 		roles[i] = bytes_str(a->roles.at[i]);
-	done = read_attributes(a, attributes) && users_add(file, &change, complaints);
+	done = read_attributes(a, attributes) && check_roles(a, roles, complaints) &&
+	       users_add(file, &change, complaints);
 	free(roles);
 	free(attributes);
 	return done;

@@ -90,4 +90,5 @@ void policy_check_users(
 {
 	for (size_t i = 0; i < users_count(users); i++)
 		check_user(p, users_at(users, i), complaints);
+	policy_check_exclusive(p, users, complaints);
 }

@@ -33,6 +33,7 @@ struct bytes plan_bytes(struct deciding *d, struct buf *built);
 /* Sets grant, view and rows, or *why.  `actions` are all needed. */
 bool choose_grant(struct deciding *d, uint32_t actions) MUST_CHECK;
 bool role_applies(const struct role *role, const struct facts *facts);
+bool role_excludes(const struct role *role, struct bytes other);
 /* Whether a is at least as wide as b on the namespace. */
 bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
 	struct bytes ns, bool writes);

@@ -31,6 +31,10 @@ bool role_applies(const struct role *role, const struct facts *facts)
 		return false;
 	for (size_t i = 0; i < role->nnetworks; i++)
 		reached |= is_in_network(&role->networks[i], facts->address);
+	/* No users file holds such a pair; another source of roles could. */
+	for (size_t i = 0; i < facts->user->nroles; i++)
+		if (role_excludes(role, facts->user->roles[i]))
+			return false;
 	return reached;
 }
 

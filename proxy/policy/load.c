@@ -12,8 +12,8 @@
 #define LANGUAGE_VERSION 1
 #define FILES_MAX        1000u
 
-#define TOP_KEYS        "mongoward classes collections views roles tests"
-#define TOP_UNSUPPORTED "relations exclusive"
+#define TOP_KEYS        "mongoward classes collections views roles exclusive tests"
+#define TOP_UNSUPPORTED "relations"
 
 static struct policy *policy_new(void)
 {
@@ -73,6 +73,7 @@ static void load_sections(struct loader *l)
 		load_collections,
 		load_views,
 		load_roles,
+		load_exclusive,
 		load_tests,
 		compile_hidden,
 		compile_grants,

@@ -71,6 +71,7 @@ void load_classes(struct loader *l);
 void load_collections(struct loader *l);
 void load_views(struct loader *l);
 void load_roles(struct loader *l);
+void load_exclusive(struct loader *l);
 void load_tests(struct loader *l);
 
 /* What each role is not shown of `protected`; before the grants. */

@@ -211,6 +211,9 @@ struct role {
 	struct grant *grants;
 	size_t ngrants;
 	struct hidden_rows *hidden; /* by number of the collection */
+	struct bytes *excludes;     /* roles that nobody may hold beside it */
+	size_t nexcludes;
+	bool alone; /* it excludes all others */
 	uint8_t print[16];
 	struct place at;
 };

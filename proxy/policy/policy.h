@@ -23,9 +23,17 @@ struct policy *policy_load_text(const char *file, struct bytes text, struct comp
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 
-/* What `policy check --users` looks for: roles that do not exist, attributes that a row
- * filter needs and a user lacks, two grants of one user of which none is the wider. */
+/* What `policy check --users` looks for: roles that do not exist or exclude each other,
+ * attributes that a row filter needs and a user lacks, two grants of one user of which none is
+ * the wider. */
 void policy_check_users(
+	const struct policy *p, const struct users *users, struct complaints *complaints);
+
+/* Whether two of these roles exclude each other; *pair is then these two. */
+bool policy_roles_exclude(
+	const struct policy *p, const struct bytes *roles, size_t n, struct bytes pair[2]);
+/* Complains about users who hold two such roles; false when there are any. */
+bool policy_check_exclusive(
 	const struct policy *p, const struct users *users, struct complaints *complaints);
 
 /* What is known about the one who asks, and about now. */

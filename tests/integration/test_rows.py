@@ -5,7 +5,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from conftest import Clients, finish
-from harness import ROOT, Proxy
+from harness import PROGRAM, ROOT, Proxy, run
 
 USERS = {
     "job": (["import"], {}, None),
@@ -166,3 +166,35 @@ def test_the_record_says_nothing_else(proxy, patients):
     found = [r for r in proxy.records() if r["event"] == "access" and r.get("user") == "nurse"]
     assert found[-1]["docs"] == 0 and len(found[-1]["searched"]) == 1
     assert found[-1]["rule"] == "roles.nurse.grants[0]" and "subjects" not in found[-1]
+
+
+@pytest.mark.parametrize("roles", [["nurse", "analyst"], ["vip_team", "auditor"],
+                                   ["privacy", "vip_team", "nurse"]])
+def test_exclusive_roles_cannot_be_given_together(proxy, roles):
+    before = (proxy.folder / "users.yaml").read_bytes()
+    words = ["user", "add", "greedy", *(w for r in roles for w in ("--role", r))]
+    done = proxy.command(*words, "--password-stdin", stdin="x" * 20 + "\n", expect=None)
+    assert done.returncode == 2 and "exclude each other" in done.stderr
+    assert (proxy.folder / "users.yaml").read_bytes() == before
+
+
+def test_exclusive_roles_in_the_users_file(proxy, clients):
+    """Written by hand, they are found by `policy check`, refused by a reload and by a start."""
+    users = proxy.folder / "users.yaml"
+    before = users.read_text()
+    assert "roles: [nurse]" in before
+    users.write_text(before.replace("roles: [nurse]", "roles: [nurse, analyst]"))
+    try:
+        assert not proxy.reload()
+        assert clients["nurse"].clinic.patients.count_documents({}) >= 0
+        done = run([PROGRAM, "policy", "check", proxy.folder / "policies/hospital",
+                    "--users", users], expect=None)
+        assert done.returncode == 2
+        assert "user nurse holds the roles nurse and analyst, which exclude" in done.stderr
+        other = Proxy(proxy.folder, proxy.upstream_uri)
+        other.launch()
+        other.server.wait_for_line("stderr", "exclude each other")
+        assert other.server.wait() == 2
+    finally:
+        users.write_text(before)
+    assert proxy.reload()

@@ -23,6 +23,8 @@
 #define ROWS(filter) \
 	HEAD FIELDS "roles: {a: {grants: [{namespace: db.c, do: [read], rows: " filter "}]}}\n"
 
+#define EXCLUSIVE(lists) "mongoward: 1\nroles: {a: {}, b: {}, c: {}}\nexclusive: " lists "\n"
+
 static const struct {
 	const char *name, *text, *complaint; /* NULL: none */
 } mistakes[] = {
@@ -68,6 +70,12 @@ static const struct {
 	{"declared number", PROTECTED("{where: {n: {$lt: 1.5}}, only: [a]}"), NULL},
 	{"rows of a random field", ROWS("{ssn: x}"), ":10:22: 'ssn' is encrypted"},
 	{"rows of a sealed field", ROWS("{name: \"${user.id}\"}"), NULL},
+	{"exclusive", EXCLUSIVE("[[a, b], [b, c], [c, \"*\"]]"), NULL},
+	{"no lists", EXCLUSIVE("[a, b]"), ":3:13: a list is expected"},
+	{"one role", EXCLUSIVE("[[a]]"), ":3:13: at least two roles are expected"},
+	{"no such role", EXCLUSIVE("[[a, d]]"), ":3:17: there is no role 'd'"},
+	{"a role twice", EXCLUSIVE("[[a, b, a]]"), ":3:20: 'a' stands twice"},
+	{"any twice", EXCLUSIVE("[[\"*\", a, \"*\"]]"), ":3:22: '*' stands twice"},
 	{"rows of another type", ROWS("{n: \"${user.n}\"}"), ":10:22: 'n' is declared"},
 };
 
@@ -119,6 +127,51 @@ static void test_mistakes(void **state)
 	free(most);
 	free(more);
 	assert_int_equal(failed, 0);
+}
+
+static const struct {
+	const char *roles[4];
+	const char *pair[2]; /* NULL: none */
+} holders[] = {
+	{{"a"}, {NULL}},
+	{{"a", "c"}, {NULL}},
+	{{"a", "b"}, {"a", "b"}},
+	{{"c", "b", "a"}, {"b", "a"}},
+	{{"a", "a"}, {NULL}},
+	{{"d"}, {NULL}},
+	{{"d", "d"}, {NULL}},
+	{{"c", "d"}, {"c", "d"}},
+	{{"d", "unknown"}, {"d", "unknown"}},
+	{{"unknown", "a"}, {NULL}},
+};
+
+static void test_exclusive(void **state)
+{
+	const char *text = "mongoward: 1\nroles: {a: {}, b: {}, c: {}, d: {}}\n"
+			   "exclusive: [[a, b], [d, \"*\"]]\n";
+	struct complaints complaints;
+	struct policy *p;
+
+	(void)state;
+	complaints_init(&complaints);
+	p = policy_load_text("p.yaml", bytes_str(text), &complaints);
+	assert_non_null(p);
+	for (size_t i = 0; i < COUNT_OF(holders); i++) {
+		struct bytes roles[4], pair[2];
+		size_t n = 0;
+
+		for (; n < COUNT_OF(roles) && holders[i].roles[n]; n++)
+			roles[n] = bytes_str(holders[i].roles[n]);
+		if (policy_roles_exclude(p, roles, n, pair)) {
+			assert_non_null(holders[i].pair[0]);
+			assert_true(bytes_equal_str(pair[0], holders[i].pair[0]));
+			assert_true(bytes_equal_str(pair[1], holders[i].pair[1]));
+		} else {
+			assert_null(holders[i].pair[0]);
+		}
+	}
+	policy_unref(p);
+	complaints_fini(&complaints);
 }
 
 /* ----------------------------------------------------------------- matching */
@@ -217,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_exclusive),
 		cmocka_unit_test(test_match),
 		cmocka_unit_test(test_own_tests),
 	};
