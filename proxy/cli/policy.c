@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "cli/args.h"
+#include "cli/policy_lints.h"
 #include "transform/policy_test.h"
 
 #define VAULT "encryption.__keyVault"
@@ -37,31 +38,49 @@ static size_t run_tests(struct policy *p, struct complaints *complaints)
 	return failed;
 }
 
-static void print_summary(const struct policy *p, bool json)
+static void print_summary(const struct policy *p, const struct lints *lints, bool json)
 {
-	if (json)
+	if (json) {
 		printf("{\"policy\":\"%s\",\"collections\":%zu,\"views\":%zu,\"roles\":%zu,"
-		       "\"tests\":%zu}\n",
+		       "\"tests\":%zu,\"warnings\":",
 			p->hash, p->ncollections, p->nviews, p->nroles, p->ntests);
-	else
+		lints_print_json(lints);
+		puts("}");
+	} else {
 		printf("%s\n%zu collections, %zu views, %zu roles, %zu tests\n", p->hash,
 			p->ncollections, p->nviews, p->nroles, p->ntests);
+	}
 }
 
-static int check(struct policy *p, const char *users_file, bool json, struct complaints *complaints)
+struct check_options {
+	const char *users;
+	bool strict, json;
+};
+
+static int check(
+	struct policy *p, const struct check_options *options, struct complaints *complaints)
 {
 	struct users *users = NULL;
+	struct lints lints;
+	int code = CLI_OK;
 
-	if (users_file) {
-		users = users_load(users_file, complaints);
+	lints_init(&lints);
+	if (options->users) {
+		users = users_load(options->users, complaints);
 		if (users)
 			policy_check_users(p, users, complaints);
-		users_unref(users);
 	}
+	policy_lint(p, users, &lints);
 	if (complaints->count)
-		return cli_complain(complaints);
-	print_summary(p, json);
-	return CLI_OK;
+		code = cli_complain(complaints);
+	lints_print(&lints);
+	if (code == CLI_OK) {
+		print_summary(p, &lints, options->json);
+		code = options->strict && lints.count ? CLI_NO : CLI_OK;
+	}
+	lints_fini(&lints);
+	users_unref(users);
+	return code;
 }
 
 static int test(struct policy *p, bool json, struct complaints *complaints)
@@ -81,13 +100,14 @@ static int test(struct policy *p, bool json, struct complaints *complaints)
 
 int cli_policy(int argc, char **argv)
 {
-	const char *verb = NULL, *folder = NULL, *users_file = NULL;
-	bool json = false;
+	const char *verb = NULL, *folder = NULL;
+	struct check_options options = {0};
 	const struct arg args[] = {
 		{.name = "check or test", .value = &verb},
 		{.name = "DIR", .value = &folder},
-		{.name = "--users", .value = &users_file},
-		{.name = "--json", .flag = &json},
+		{.name = "--users", .value = &options.users},
+		{.name = "--strict", .flag = &options.strict},
+		{.name = "--json", .flag = &options.json},
 	};
 	enum args_end end = args_parse("policy", argc, argv, args, COUNT_OF(args));
 	struct complaints complaints;
@@ -103,9 +123,9 @@ int cli_policy(int argc, char **argv)
 	if (!p)
 		cli_complain(&complaints);
 	else if (strcmp(verb, "check") == 0)
-		code = check(p, users_file, json, &complaints);
+		code = check(p, &options, &complaints);
 	else
-		code = test(p, json, &complaints);
+		code = test(p, options.json, &complaints);
 	policy_unref(p);
 	complaints_fini(&complaints);
 	return code;

@@ -1,9 +1,47 @@
 #include "policy/loader.h"
 
 #define COLLECTION_KEYS     "subject fields unlisted accountable protected"
-#define FIELD_KEYS          "class type encrypt"
+#define CLASS_KEYS          "about quasi"
+#define FIELD_KEYS          "class type encrypt quasi"
 #define ENCRYPT_KEYS        "algorithm"
 #define ENCRYPT_UNSUPPORTED "lookup key"
+
+/* Kinds of quasi-identifiers; an empty list says that there are none. */
+static bool load_quasi(struct loader *l, const struct yaml_node *node, quasi_set *set)
+{
+	bool fine = load_is_sequence(l, node);
+
+	for (size_t i = 0; fine && i < node->count; i++) {
+		const struct yaml_node *word = &node->children[i];
+		enum quasi_kind kind = QUASI_COUNT;
+
+		if (word->kind == YAML_SCALAR)
+			kind = quasi_of_word(word->text);
+		if (kind == QUASI_COUNT)
+			return complain(l->complaints, word->at, QUASI_WORDS,
+				"unknown kind of quasi-identifier");
+		*set = (quasi_set)(*set | 1u << kind);
+	}
+	return fine;
+}
+
+/* A text about it, or a mapping; either may be left out. */
+static void load_class_facts(
+	struct loader *l, const struct yaml_node *node, struct class_facts *facts)
+{
+	const struct yaml_node *about = yaml_get(node, "about"), *quasi = yaml_get(node, "quasi");
+
+	facts->listed = true;
+	facts->at = node->key_at;
+	if (node->kind == YAML_NULL || node->kind == YAML_SCALAR)
+		return;
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, CLASS_KEYS, ""))
+		return;
+	if (about)
+		(void)load_is_text(l, about);
+	if (quasi)
+		(void)load_quasi(l, quasi, &facts->quasi);
+}
 
 static void add_class(struct loader *l, const struct yaml_node *node)
 {
@@ -19,10 +57,12 @@ static void add_class(struct loader *l, const struct yaml_node *node)
 	if (memchr(node->key.at, '.', node->key.len) || bytes_equal_str(node->key, "*"))
 		complain(l->complaints, node->key_at, "use a name without dots",
 			"'%.*s' cannot name a class", BYTES_ARG(node->key));
-	if (p->nclasses == POLICY_CLASSES_MAX)
+	if (p->nclasses == POLICY_CLASSES_MAX) {
 		complain(l->complaints, node->key_at, NULL, "over %d classes", POLICY_CLASSES_MAX);
-	else
-		p->classes[p->nclasses++] = load_copy(l, node->key);
+		return;
+	}
+	load_class_facts(l, node, &p->class_facts[p->nclasses]);
+	p->classes[p->nclasses++] = load_copy(l, node->key);
 }
 
 /* `restricted` and `technical` have a meaning of their own, whether listed or not. */
@@ -42,6 +82,7 @@ void load_classes(struct loader *l)
 	struct policy *p = l->policy;
 
 	p->classes = arena_array(&p->arena, POLICY_CLASSES_MAX + 2, sizeof(*p->classes));
+	p->class_facts = arena_array(&p->arena, POLICY_CLASSES_MAX + 2, sizeof(*p->class_facts));
 	for (size_t f = 0; f < l->nfiles; f++) {
 		const struct yaml_node *classes = yaml_get(l->files[f], "classes");
 
@@ -110,6 +151,9 @@ static void load_field(struct loader *l, const struct yaml_node *node, struct co
 	field->class = (uint8_t) class;
 	if (yaml_get(node, "encrypt"))
 		load_encryption(l, yaml_get(node, "encrypt"), c->ns, field);
+	field->quasi_said = yaml_get(node, "quasi") != NULL;
+	if (field->quasi_said && !load_quasi(l, yaml_get(node, "quasi"), &field->quasi))
+		return;
 	c->nfields++;
 }
 

@@ -7,6 +7,7 @@
 #ifndef PROXY_POLICY_MODEL_H
 #define PROXY_POLICY_MODEL_H
 
+#include "policy/quasi.h"
 #include "query/commands.h"
 #include "util/arena.h"
 #include "util/complaint.h"
@@ -99,6 +100,15 @@ struct field {
 	uint8_t class;
 	uint8_t type;
 	int16_t encrypted; /* or NO_FIELD */
+	quasi_set quasi;
+	bool quasi_said; /* else the path's name and its class tell */
+	struct place at;
+};
+
+/* What the policy says of a class beside its name. */
+struct class_facts {
+	quasi_set quasi; /* of fields that are not named one by one */
+	bool listed;     /* under `classes:` */
 	struct place at;
 };
 
@@ -237,6 +247,7 @@ struct policy_test {
 struct policy {
 	struct arena arena;
 	struct bytes *classes;
+	struct class_facts *class_facts; /* by class */
 	size_t nclasses;
 	uint8_t restricted, technical; /* numbers of these two */
 	struct collection *collections;

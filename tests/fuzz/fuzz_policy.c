@@ -2,6 +2,7 @@
  * loaded loads again to the same, and decides without falling over. */
 #include <assert.h>
 
+#include "policy/lint.h"
 #include "policy/policy.h"
 #include "util/utf8.h"
 #include "wire/doc.h"
@@ -61,6 +62,20 @@ static void decide_all(const struct policy *p, struct bytes db, struct bytes col
 	buf_fini(&message);
 }
 
+/* Warnings are of the file, too, and say what to do. */
+static void lint(const struct policy *p)
+{
+	struct lints lints;
+
+	lints_init(&lints);
+	policy_lint(p, NULL, &lints);
+	for (size_t i = 0; i < lints.count && i < LINTS_MAX; i++) {
+		assert(strcmp(lints.list[i].at.file, "f.yaml") == 0 && lints.list[i].at.line);
+		assert(lints.list[i].hint && *lints.list[i].what);
+	}
+	lints_fini(&lints);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -80,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(again && strcmp(p->hash, again->hash) == 0);
 	assert(p->nroles == again->nroles && p->ncollections == again->ncollections);
 	policy_unref(again);
+	lint(p);
 	for (size_t i = 0; i < p->ncollections; i++)
 		decide_all(p, p->collections[i].db, p->collections[i].name);
 	for (size_t i = 0; i < p->nviews; i++)
