@@ -132,6 +132,8 @@ static bool read_snapshot(struct deciding *d)
 	if (concern && doc_find(concern->value, "level", &level) && level.type == TYPE_STRING &&
 		bytes_equal_str(element_string(&level), "linearizable"))
 		return fault_name(d->why, FAULT_NOT_PROVEN, bytes_str("linearizable"));
+	d->plan->reply.hides_snapshot =
+		level.type != TYPE_STRING || !bytes_equal_str(element_string(&level), "snapshot");
 	buf_init(&built, 1024);
 	begun = doc_put_document(&built, NAME("readConcern"));
 	doc_put_string(&built, NAME("level"), NAME("snapshot"));

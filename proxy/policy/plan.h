@@ -76,6 +76,7 @@ struct reply_rules {
 	uint8_t print[16];      /* of the rights that they rest on */
 	class_set shown;        /* classes of what was moved, grouped or computed */
 	class_set shown_masked; /* the same of masked ones */
+	bool hides_snapshot;    /* the proxy asked for one, not the client: its time is not told */
 	bool names_group;       /* the first document of the first batch names all subjects */
 	bool reaches;           /* other collections were read, too */
 	bool behind_barrier; /* no place tells what a value is: documents are as they may be seen,

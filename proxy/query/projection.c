@@ -324,6 +324,7 @@ bool analyse_sort(struct analysis *a, struct bytes sort, const char *place, stru
 		if (!element_is_number(&e))
 			return fault_name(why, FAULT_WRONG_TYPE, e.name);
 		if (bytes_equal_str(e.name, "$natural")) {
+			a->first = e.name;
 			analysis_unproven(a, e.name);
 			continue;
 		}

@@ -118,7 +118,8 @@ static bool put_cursor(struct replying *r, const struct element *e)
 		} else if (element_named(&field, "ns")) {
 			doc_put_string(r->out, field.name, r->x->ns);
 		} else if (element_named(&field, "partialResultsReturned") ||
-			   element_named(&field, "atClusterTime")) {
+			   (element_named(&field, "atClusterTime") &&
+				   !r->x->rules->hides_snapshot)) {
 			doc_put_element(r->out, &field);
 		}
 	}
