@@ -13,6 +13,7 @@
 #define PART_AROUND 128u
 
 #define PUT(out, literal) buf_put(out, bytes_of(literal, sizeof(literal) - 1))
+#define KEY(name)         bytes_of("\"" name "\":", sizeof(name) + 2)
 
 /* Which groups of keys an event has. */
 enum group { WHO = 1, WHAT = 2, RESULT = 4, ACT = 8, POLICY = 16 };
@@ -110,73 +111,32 @@ static void put_integer(struct buf *out, int64_t n)
 
 void record_put_hex(struct buf *out, const uint8_t *at, size_t len)
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t *to = buf_reserve(out, 2 * len);
 
 	if (!to)
 		return;
-	for (size_t i = 0; i < len; i++) {
-		*to++ = (uint8_t)digits[at[i] >> 4];
-		*to++ = (uint8_t)digits[at[i] & 15];
-	}
+	bytes_hex(bytes_of(at, len), to);
 	buf_commit(out, 2 * len);
-}
-
-static bool is_plain(struct bytes text)
-{
-	if (text.len > AUDIT_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < text.len; i++)
-		if (text.at[i] < 0x20 || text.at[i] >= 0x80 || text.at[i] == '"' ||
-			text.at[i] == '\\')
-			return false;
-	return true;
 }
 
 void record_put_name(struct buf *out, struct bytes name)
 {
-	uint8_t *to;
-
-	/* Nearly all names: nothing to escape, nothing to mend. */
-	if (!is_plain(name)) {
-		json_put_string_cut(out, name, AUDIT_NAME_MAX);
-		return;
-	}
-	to = buf_reserve(out, name.len + 2);
-	if (!to)
-		return;
-	to[0] = '"';
-	if (name.len)
-		memcpy(to + 1, name.at, name.len);
-	to[name.len + 1] = '"';
-	buf_commit(out, name.len + 2);
+	json_put_string_cut(out, name, AUDIT_NAME_MAX);
 }
 
-static void put_key(struct buf *out, const char *key)
-{
-	const size_t len = strlen(key);
-	uint8_t *to = buf_reserve(out, len + 3);
-
-	if (!to)
-		return;
-	to[0] = '"';
-	memcpy(to + 1, key, len);
-	memcpy(to + 1 + len, "\":", 2);
-	buf_commit(out, len + 3);
-}
-
-static void put_text(struct buf *out, const char *key, struct bytes value, bool needed)
+/* `key` is one of KEY's. */
+static void put_text(struct buf *out, struct bytes key, struct bytes value, bool needed)
 {
 	if (!value.len && !needed)
 		return;
-	put_key(out, key);
+	buf_put(out, key);
 	record_put_name(out, value);
 	buf_put_u8(out, ',');
 }
 
-static void put_number(struct buf *out, const char *key, uint64_t n)
+static void put_number(struct buf *out, struct bytes key, uint64_t n)
 {
-	put_key(out, key);
+	buf_put(out, key);
 	record_put_count(out, n);
 	buf_put_u8(out, ',');
 }
@@ -188,13 +148,13 @@ static void put_who(
 	const bool known = event != LINE_REFUSAL && !counted;
 
 	if (known || (r->conn && !counted))
-		put_number(out, "conn", r->conn);
-	put_text(out, "client", r->client, false);
-	put_text(out, "tls", r->tls, false);
-	put_text(out, "app", r->app, false);
-	put_text(out, "driver", r->driver, false);
+		put_number(out, KEY("conn"), r->conn);
+	put_text(out, KEY("client"), r->client, false);
+	put_text(out, KEY("tls"), r->tls, false);
+	put_text(out, KEY("app"), r->app, false);
+	put_text(out, KEY("driver"), r->driver, false);
 	if (event != LINE_LOGIN_FAILED || !counted)
-		put_text(out, "user", r->user, known);
+		put_text(out, KEY("user"), r->user, known);
 	if (!r->nroles)
 		return;
 	PUT(out, "\"roles\":[");
@@ -244,21 +204,21 @@ static void put_shape(struct buf *out, struct bytes shape, bool shortened)
 static void put_what(
 	struct buf *out, enum line_event event, const struct audit_record *r, bool shortened)
 {
-	put_text(out, "request", r->request, event == LINE_ACCESS || event == LINE_INTENT);
-	put_text(out, "cursor_of", r->cursor_of, false);
-	put_text(out, "on_behalf_of", r->on_behalf_of, false);
-	put_text(out, "purpose", r->purpose, false);
-	put_text(out, "ns", r->ns, false);
-	put_text(out, "command", r->command, event == LINE_ACCESS || event == LINE_INTENT);
+	put_text(out, KEY("request"), r->request, event == LINE_ACCESS || event == LINE_INTENT);
+	put_text(out, KEY("cursor_of"), r->cursor_of, false);
+	put_text(out, KEY("on_behalf_of"), r->on_behalf_of, false);
+	put_text(out, KEY("purpose"), r->purpose, false);
+	put_text(out, KEY("ns"), r->ns, false);
+	put_text(out, KEY("command"), r->command, event == LINE_ACCESS || event == LINE_INTENT);
 	put_shape(out, r->shape, shortened);
 	if (event == LINE_REFUSAL || r->decision == AUDIT_REFUSE)
 		PUT(out, "\"decision\":\"refuse\",");
 	else
 		PUT(out, "\"decision\":\"allow\",");
-	put_text(out, "rule", r->rule, false);
-	put_text(out, "policy", r->policy, false);
+	put_text(out, KEY("rule"), r->rule, false);
+	put_text(out, KEY("policy"), r->policy, false);
 	if (r->reason_len)
-		put_number(out, "reason_len", r->reason_len);
+		put_number(out, KEY("reason_len"), r->reason_len);
 }
 
 /* Milliseconds with three decimals: microseconds are what the clock gives. */
@@ -280,7 +240,7 @@ static void put_ms(struct buf *out, double ms)
 
 static void put_result(struct buf *out, const struct audit_record *r)
 {
-	put_text(out, "way", r->way, false);
+	put_text(out, KEY("way"), r->way, false);
 	if (r->disclosed.len) {
 		PUT(out, "\"disclosed\":");
 		buf_put(out, r->disclosed);
@@ -289,8 +249,8 @@ static void put_result(struct buf *out, const struct audit_record *r)
 	if (!r->has_result)
 		return;
 	if (r->docs >= 0)
-		put_number(out, "docs", (uint64_t)r->docs);
-	put_number(out, "bytes", r->bytes);
+		put_number(out, KEY("docs"), (uint64_t)r->docs);
+	put_number(out, KEY("bytes"), r->bytes);
 	put_ms(out, r->ms);
 }
 
@@ -310,19 +270,19 @@ static void put_head(struct buf *out, enum line_event event, const struct audit_
 	if (groups & WHAT)
 		put_what(out, event, r, shortened);
 	if (event == LINE_OUTCOME) {
-		put_number(out, "conn", r->conn);
-		put_text(out, "request", r->request, true);
+		put_number(out, KEY("conn"), r->conn);
+		put_text(out, KEY("request"), r->request, true);
 	}
 	if (groups & RESULT)
 		put_result(out, r);
 	if (groups & ACT) {
-		put_text(out, "user", r->user, true);
-		put_text(out, "act", r->act, true);
-		put_text(out, "target", r->target, true);
+		put_text(out, KEY("user"), r->user, true);
+		put_text(out, KEY("act"), r->act, true);
+		put_text(out, KEY("target"), r->target, true);
 	}
 	if (groups & POLICY) {
-		put_text(out, "version", r->version, true);
-		put_text(out, "hash", r->hash, true);
+		put_text(out, KEY("version"), r->version, true);
+		put_text(out, KEY("hash"), r->hash, true);
 	}
 	if (needs_code(event) || (r->has_code && event != LINE_INTENT)) {
 		PUT(out, "\"code\":");
@@ -332,7 +292,7 @@ static void put_head(struct buf *out, enum line_event event, const struct audit_
 	if (r->unacknowledged && event == LINE_OUTCOME)
 		PUT(out, "\"unacknowledged\":true,");
 	if (count)
-		put_number(out, "count", count);
+		put_number(out, KEY("count"), count);
 }
 
 /* The two lists of tokens, and how far they are written. */
@@ -426,7 +386,7 @@ static bool is_through(const struct lists *l)
 
 static void put_part(struct buf *out, uint64_t part, bool last)
 {
-	put_number(out, "part", part);
+	put_number(out, KEY("part"), part);
 	if (last)
 		PUT(out, "\"last\":true,");
 }
@@ -441,8 +401,8 @@ static void put_further_parts(struct batch *b, enum line_event event, struct lis
 	while (!is_through(l) && !b->text.failed) {
 		const size_t offset = b->text.len, limit = offset + PIECE_MAX - PART_AROUND;
 
-		put_number(&b->text, "conn", l->r->conn);
-		put_text(&b->text, "request", l->r->request, true);
+		put_number(&b->text, KEY("conn"), l->r->conn);
+		put_text(&b->text, KEY("request"), l->r->request, true);
 		put_subjects(&b->text, l, limit);
 		put_searched(&b->text, l, limit);
 		put_part(&b->text, ++n, is_through(l));

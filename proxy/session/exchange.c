@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include <sodium.h>
-
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/memory.h"
@@ -177,7 +175,7 @@ static void draw_request_id(struct exchange *x)
 	uint8_t id[AUDIT_REQUEST_LEN / 2];
 
 	worker_random(x->worker, id, sizeof(id));
-	sodium_bin2hex(x->request, sizeof(x->request), id, sizeof(id));
+	bytes_hex(bytes_of(id, sizeof(id)), x->request);
 }
 
 /* Without them a driver does not send its command again, at another proxy or at this one

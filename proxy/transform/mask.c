@@ -53,13 +53,9 @@ static void put_partial(const struct mask *m, struct bytes name, struct bytes te
 
 void put_hex(struct bytes name, const struct token *token, struct buf *out)
 {
-	static const char digits[] = "0123456789abcdef";
 	char hex[2 * TOKEN_LEN];
 
-	for (size_t i = 0; i < TOKEN_LEN; i++) {
-		hex[2 * i] = digits[token->bytes[i] >> 4];
-		hex[2 * i + 1] = digits[token->bytes[i] & 15];
-	}
+	bytes_hex(bytes_of(token->bytes, TOKEN_LEN), hex);
 	doc_put_string(out, name, bytes_of(hex, sizeof(hex)));
 }
 

@@ -126,6 +126,31 @@ static inline void store_u64(uint8_t *p, uint64_t v)
 	store_u32(p + 4, (uint32_t)(v >> 32));
 }
 
+/* Eight hex digits of four bytes, as load_u32 and store_u64 have them. */
+static inline uint64_t hex_of_u32(uint32_t four)
+{
+	uint64_t digits = four, letters;
+
+	digits = (digits | digits << 16) & 0x0000ffff0000ffffu;
+	digits = (digits | digits << 8) & 0x00ff00ff00ff00ffu;
+	digits = (digits >> 4 | digits << 8) & 0x0f0f0f0f0f0f0f0fu;
+	letters = ((digits + 0x0606060606060606u) >> 4) & 0x0101010101010101u;
+	return digits + 0x3030303030303030u + letters * ('a' - '0' - 10);
+}
+
+/* Two hex digits, in lower case, for each byte; without a NUL. */
+static inline void bytes_hex(struct bytes b, void *out)
+{
+	uint8_t *to = out, last[8];
+
+	for (; b.len >= 4; b.at += 4, b.len -= 4, to += 8)
+		store_u64(to, hex_of_u32(load_u32(b.at)));
+	for (; b.len; b.at++, b.len--, to += 2) {
+		store_u64(last, hex_of_u32(*b.at));
+		memcpy(to, last, 2);
+	}
+}
+
 /* printf arguments for "%.*s"; only for bytes that are known to be text. */
 #define BYTES_ARG(b) (int)(b).len, (const char *)(b).at
 

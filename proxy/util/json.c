@@ -13,6 +13,14 @@ static void put_escaped(struct buf *out, uint8_t c)
 		buf_put_format(out, "\\%c", c);
 }
 
+/* Whether any of eight bytes is the one that `repeated` holds eight times. */
+static bool holds(uint64_t eight, uint64_t repeated)
+{
+	const uint64_t differs = eight ^ repeated;
+
+	return ((differs - 0x0101010101010101u) & ~differs & 0x8080808080808080u) != 0;
+}
+
 static bool is_plain(uint8_t c)
 {
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
@@ -25,6 +33,37 @@ static size_t plain_run(struct bytes text)
 	while (n < text.len && is_plain(text.at[n]))
 		n++;
 	return n;
+}
+
+static bool all_plain(struct bytes text)
+{
+	for (; text.len >= 8; text = bytes_from(text, 8)) {
+		const uint64_t eight = load_u64(text.at);
+
+		/* Above 0x7f, or below 0x20. */
+		if ((eight | (eight - 0x2020202020202020u)) & 0x8080808080808080u ||
+			holds(eight, 0x2222222222222222u) || holds(eight, 0x5c5c5c5c5c5c5c5cu))
+			return false;
+	}
+	return plain_run(text) == text.len;
+}
+
+/* Nearly all strings: nothing to escape, nothing to mend. */
+static bool put_plain(struct buf *out, struct bytes text)
+{
+	uint8_t *to;
+
+	if (!all_plain(text))
+		return false;
+	to = buf_reserve(out, text.len + 2);
+	if (!to)
+		return true;
+	to[0] = '"';
+	if (text.len)
+		memcpy(to + 1, text.at, text.len);
+	to[text.len + 1] = '"';
+	buf_commit(out, text.len + 2);
+	return true;
 }
 
 static void put_content(struct buf *out, struct bytes text)
@@ -48,6 +87,8 @@ static void put_content(struct buf *out, struct bytes text)
 
 void json_put_string(struct buf *out, struct bytes text)
 {
+	if (put_plain(out, text))
+		return;
 	buf_put_u8(out, '"');
 	put_content(out, text);
 	buf_put_u8(out, '"');
@@ -74,6 +115,8 @@ void json_put_string_cut(struct buf *out, struct bytes text, size_t max)
 {
 	const size_t ellipsis_len = sizeof(ellipsis) - 1;
 
+	if (text.len <= max && put_plain(out, text))
+		return;
 	if (fitting(text, max) == text.len) {
 		json_put_string(out, text);
 		return;

@@ -73,6 +73,24 @@ static void test_numbers(void **state)
 	assert_true(load_u64(out) == 0x08070605fffefdfc);
 }
 
+static void test_hex(void **state)
+{
+	static const char *const wanted = "00090a0f10999aa0f0ff7f80";
+	static const uint8_t all[] = {0, 9, 10, 15, 16, 0x99, 0x9a, 0xa0, 0xf0, 0xff, 0x7f, 0x80};
+
+	(void)state;
+	for (size_t from = 0; from <= sizeof(all); from++) {
+		for (size_t len = 0; len <= sizeof(all) - from; len++) {
+			char out[2 * sizeof(all) + 1];
+
+			memset(out, '-', sizeof(out));
+			bytes_hex(bytes_of(all + from, len), out);
+			assert_memory_equal(out, wanted + 2 * from, 2 * len);
+			assert_int_equal(out[2 * len], '-');
+		}
+	}
+}
+
 static void test_reader(void **state)
 {
 	struct reader r = reader_of(bytes_of("\x01\x02\0\0\0\x03\0\0\0\0\0\0\0ab\0rest", 20));
@@ -156,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_hex),
 		cmocka_unit_test(test_reader),
 		cmocka_unit_test(test_reader_fails_for_good),
 	};

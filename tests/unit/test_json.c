@@ -54,9 +54,41 @@ static void test_strings(void **state)
 	buf_fini(&out);
 }
 
+/* Each byte, at each place of texts around the eight bytes that are looked at together. */
+static void test_each_byte(void **state)
+{
+	struct buf one, whole;
+
+	(void)state;
+	buf_init(&one, 1000);
+	buf_init(&whole, 1000);
+	for (unsigned byte = 0; byte < 0x80; byte++) {
+		buf_clear(&one);
+		json_put_string(&one, bytes_of(&(const uint8_t){(uint8_t)byte}, 1));
+		for (size_t len = 1; len <= 18; len++) {
+			for (size_t at = 0; at < len; at++) {
+				uint8_t text[18];
+				struct bytes rest;
+
+				memset(text, 'a', sizeof(text));
+				text[at] = (uint8_t)byte;
+				buf_clear(&whole);
+				json_put_string(&whole, bytes_of(text, len));
+				assert_int_equal(whole.len, one.len + len - 1);
+				rest = bytes_from(buf_bytes(&whole), 1 + at);
+				assert_memory_equal(rest.at, one.at + 1, one.len - 2);
+				assert_int_equal(whole.at[whole.len - 1], '"');
+			}
+		}
+	}
+	buf_fini(&one);
+	buf_fini(&whole);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_strings)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_strings), cmocka_unit_test(test_each_byte)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
