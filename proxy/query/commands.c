@@ -2,7 +2,8 @@
 
 #include <pthread.h>
 
-#include "util/map.h"
+#include "util/memory.h"
+#include "util/words.h"
 
 static const struct command_row rows[] = {
 #define COMMAND(id, name, aliases, on, action, how, fields) \
@@ -25,8 +26,15 @@ static const struct bytes generic_fields[] = {
 #undef GENERIC_FIELD
 };
 
-static struct map known, unwanted;
-static pthread_once_t maps_once = PTHREAD_ONCE_INIT;
+/* Which commands have a field of some name. */
+struct known_field {
+	uint64_t commands; /* a bit for each, by its id */
+	bool generic;      /* any may have it */
+};
+_Static_assert(COMMAND_COUNT_OF_IDS <= 64, "a bit for each command");
+
+static struct words known, unwanted, fields;
+static pthread_once_t words_once = PTHREAD_ONCE_INIT;
 
 static bool next_word(struct bytes *words, struct bytes *word)
 {
@@ -37,41 +45,42 @@ static bool next_word(struct bytes *words, struct bytes *word)
 	return word->len != 0;
 }
 
-static bool has_word(struct bytes words, struct bytes wanted)
-{
-	struct bytes word;
-
-	while (next_word(&words, &word))
-		if (bytes_equal(word, wanted))
-			return true;
-	return false;
-}
-
-static void fill_maps(void)
+static struct known_field *field_named(struct bytes name)
 {
 	union {
-		const void *row;
-		void *value;
-	} entry; /* a map keeps non-const pointers */
+		const void *found;
+		struct known_field *field;
+	} place = {.found = words_find(&fields, name)}; /* it is ours: while filling, not const */
 
+	if (!place.found) {
+		place.field = memory_new(sizeof(*place.field));
+		words_add(&fields, name, place.field);
+	}
+	return place.field;
+}
+
+static void fill_words(void)
+{
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		struct bytes aliases = bytes_str(rows[i].aliases), alias;
+		struct bytes left = bytes_str(rows[i].aliases), word;
 
-		entry.row = &rows[i];
-		map_set(&known, bytes_str(rows[i].name), entry.value);
-		while (next_word(&aliases, &alias))
-			map_set(&known, alias, entry.value);
+		words_add(&known, bytes_str(rows[i].name), &rows[i]);
+		while (next_word(&left, &word))
+			words_add(&known, word, &rows[i]);
+		left = bytes_str(rows[i].fields);
+		while (next_word(&left, &word))
+			field_named(word)->commands |= UINT64_C(1) << rows[i].id;
 	}
-	for (size_t i = 0; i < COUNT_OF(refused); i++) {
-		entry.row = &refused[i];
-		map_set(&unwanted, bytes_str(refused[i]), entry.value);
-	}
+	for (size_t i = 0; i < COUNT_OF(generic_fields); i++)
+		field_named(generic_fields[i])->generic = true;
+	for (size_t i = 0; i < COUNT_OF(refused); i++)
+		words_add(&unwanted, bytes_str(refused[i]), &refused[i]);
 }
 
 const struct command_row *command_look_up(struct bytes name)
 {
-	pthread_once(&maps_once, fill_maps);
-	return map_get(&known, name);
+	pthread_once(&words_once, fill_words);
+	return words_find(&known, name);
 }
 
 const struct command_row *command_row(enum command_id id)
@@ -81,21 +90,22 @@ const struct command_row *command_row(enum command_id id)
 
 bool command_is_refused(struct bytes name)
 {
-	pthread_once(&maps_once, fill_maps);
-	return map_get(&unwanted, name) != NULL;
+	pthread_once(&words_once, fill_words);
+	return words_find(&unwanted, name) != NULL;
 }
 
-static bool is_generic(struct bytes name)
+static bool has_field(const struct command_row *row, struct bytes name, bool in_body)
 {
-	for (size_t i = 0; i < COUNT_OF(generic_fields); i++)
-		if (bytes_equal(name, generic_fields[i]))
-			return true;
-	return false;
+	const struct known_field *field;
+
+	pthread_once(&words_once, fill_words);
+	field = words_find(&fields, name);
+	return field && ((in_body && field->generic) || (field->commands >> row->id & 1));
 }
 
 bool command_field_is_known(const struct command_row *row, struct bytes name)
 {
-	return is_generic(name) || has_word(bytes_str(row->fields), name);
+	return has_field(row, name, true);
 }
 
 bool command_check_fields(const struct command_row *row, const struct command *c, struct fault *why)
@@ -103,10 +113,10 @@ bool command_check_fields(const struct command_row *row, const struct command *c
 	if (row->fields[0] == '*')
 		return true;
 	for (size_t i = 1; i < c->nfields; i++)
-		if (!command_field_is_known(row, c->fields[i].name))
+		if (!has_field(row, c->fields[i].name, true))
 			return fault_name(why, FAULT_UNKNOWN_FIELD, c->fields[i].name);
 	for (size_t i = 0; i < c->nseq; i++)
-		if (!has_word(bytes_str(row->fields), c->seq[i].name))
+		if (!has_field(row, c->seq[i].name, false))
 			return fault_name(why, FAULT_UNKNOWN_FIELD, c->seq[i].name);
 	return true;
 }

@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include "util/map.h"
+#include "util/words.h"
 
 struct row {
 	const char *name;
@@ -88,23 +88,15 @@ static const struct {
 	[VARIABLES] = {variables, COUNT_OF(variables)},
 };
 
-static struct map maps[TABLES];
-static pthread_once_t maps_once = PTHREAD_ONCE_INIT;
+static struct words words[TABLES];
+static pthread_once_t words_once = PTHREAD_ONCE_INIT;
 
-static void fill_maps(void)
+static void fill_words(void)
 {
-	union {
-		const struct row *row;
-		void *value;
-	} entry; /* a map keeps non-const pointers */
-
-	for (size_t t = 0; t < TABLES; t++) {
-		map_init(&maps[t]);
-		for (size_t i = 0; i < sources[t].count; i++) {
-			entry.row = &sources[t].rows[i];
-			map_set(&maps[t], bytes_str(entry.row->name), entry.value);
-		}
-	}
+	for (size_t t = 0; t < TABLES; t++)
+		for (size_t i = 0; i < sources[t].count; i++)
+			words_add(
+				&words[t], bytes_str(sources[t].rows[i].name), &sources[t].rows[i]);
 }
 
 /* 0, which every enum calls unknown, when the table has no such row. */
@@ -112,8 +104,8 @@ static int look_up(enum table t, struct bytes name)
 {
 	const struct row *row;
 
-	pthread_once(&maps_once, fill_maps);
-	row = map_get(&maps[t], name);
+	pthread_once(&words_once, fill_words);
+	row = words_find(&words[t], name);
 	return row ? row->treatment : 0;
 }
 
