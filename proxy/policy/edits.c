@@ -8,7 +8,7 @@ struct edit *plan_add_edit(struct plan *plan, enum edit_kind kind, const uint8_t
 	struct edit *edit;
 
 	if (plan->nedits == plan->edits_capacity) {
-		size_t capacity = plan->edits_capacity ? plan->edits_capacity * 2 : 16;
+		size_t capacity = plan->edits_capacity ? plan->edits_capacity * 2 : 8;
 		struct edit *fresh = arena_array(plan->arena, capacity, sizeof(*fresh));
 
 		if (plan->nedits)

@@ -145,6 +145,8 @@ static void find_candidates(struct deciding *d, uint32_t actions, struct candida
 {
 	const struct user *user = d->facts->user;
 
+	found->count = 0;
+	found->purpose_missing = false;
 	for (size_t i = 0; i < user->nroles; i++) {
 		const struct role *role = policy_role(d->policy, user->roles[i]);
 
@@ -253,7 +255,7 @@ static bool refuse(struct deciding *d, enum fault_code code)
 
 bool choose_grant(struct deciding *d, uint32_t actions)
 {
-	struct candidates found = {.count = 0};
+	struct candidates found NOT_SET;
 	struct plan *plan = d->plan;
 
 	if (d->explains)

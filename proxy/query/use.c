@@ -15,7 +15,7 @@ static void *grown(
 {
 	void *fresh;
 
-	*capacity = *capacity ? *capacity * 2 : 16;
+	*capacity = *capacity ? *capacity * 2 : 4;
 	fresh = arena_array(arena, *capacity, size);
 	if (count)
 		memcpy(fresh, old, count * size);

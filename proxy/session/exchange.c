@@ -26,8 +26,12 @@ struct exchange *exchange_new(struct session *s)
 	arena = x->arena;
 	sent = x->sent;
 	reply = x->reply;
-	*x = (struct exchange){
-		.session = s, .worker = w, .arena = arena, .sent = sent, .reply = reply};
+	memset(x, 0, offsetof(struct exchange, command));
+	x->session = s;
+	x->worker = w;
+	x->arena = arena;
+	x->sent = sent;
+	x->reply = reply;
 	x->began_us = net_loop_now_us(w->loop);
 	w->in_flight++;
 	set_gauge(w, METRIC_IN_FLIGHT, w->in_flight);

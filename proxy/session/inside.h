@@ -149,7 +149,6 @@ struct exchange {
 	struct arena arena;
 	struct snapshot *snapshot;
 	struct facts facts;
-	struct command command; /* its bytes are valid until the first wait */
 	struct plan plan;
 	char request[AUDIT_REQUEST_LEN + 1];
 	uint64_t began_us;
@@ -190,6 +189,8 @@ struct exchange {
 	bool logged_in_now; /* within hello: its record comes before the answer */
 	uint32_t delay_ms;  /* of an answer that says no */
 	struct net_timer *delay;
+	/* Its bytes are valid until the first wait.  Last: it sets itself. */
+	struct command command;
 };
 
 struct exchange *exchange_new(struct session *s);

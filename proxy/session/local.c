@@ -97,7 +97,7 @@ static void answer_hello(struct exchange *x)
 			bytes_of(x->worker->server->service_id, OBJECT_ID_LEN));
 	if (command_field(&x->command, "saslSupportedMechs"))
 		put_mechanisms(&x->reply);
-	if (!s->logged_in && command_field(&x->command, "speculativeAuthenticate"))
+	if (!s->logged_in)
 		login_speculative(x);
 	s->said_hello = true;
 	end_and_send(x, &r);

@@ -301,7 +301,7 @@ void login_speculative(struct exchange *x)
 	struct fault why;
 	size_t begun;
 
-	if (asked->type != TYPE_DOCUMENT)
+	if (!asked || asked->type != TYPE_DOCUMENT)
 		return;
 	buf_init(&fields, 16 * 1024);
 	if (is_text(field(asked, NULL, "mechanism", &own), "MONGODB-X509")) {

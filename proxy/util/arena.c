@@ -75,7 +75,8 @@ static void add_block(struct arena *a, size_t size)
 	a->left = size;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* Bytes that are not set yet. */
+static void *take(struct arena *a, size_t size)
 {
 	size_t whole = size <= SIZE_MAX / 2 ? (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : size;
 	void *piece;
@@ -91,8 +92,12 @@ void *arena_alloc(struct arena *a, size_t size)
 	a->next += whole;
 	a->left -= whole;
 	a->used += size;
-	memset(piece, 0, size);
 	return piece;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+	return memset(take(a, size), 0, size);
 }
 
 void *arena_array(struct arena *a, size_t count, size_t size)
@@ -109,22 +114,24 @@ struct bytes arena_copy(struct arena *a, struct bytes b)
 
 struct bytes arena_dotted(struct arena *arena, struct bytes a, struct bytes b)
 {
-	uint8_t *joined = arena_alloc(arena, a.len + 1 + b.len + 1);
+	uint8_t *joined = take(arena, a.len + 1 + b.len + 1);
 
 	if (a.len)
 		memcpy(joined, a.at, a.len);
 	joined[a.len] = '.';
 	if (b.len)
 		memcpy(joined + a.len + 1, b.at, b.len);
+	joined[a.len + 1 + b.len] = 0;
 	return bytes_of(joined, a.len + 1 + b.len);
 }
 
 char *arena_text(struct arena *a, struct bytes b)
 {
-	char *copy = arena_alloc(a, b.len + 1);
+	char *copy = take(a, b.len + 1);
 
 	if (b.len)
 		memcpy(copy, b.at, b.len);
+	copy[b.len] = '\0';
 	return copy;
 }
 

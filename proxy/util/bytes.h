@@ -14,8 +14,17 @@
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define NORETURN          __attribute__((noreturn))
+/* For an array that is large and of which only what has been written is read. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define NOT_SET __attribute__((uninitialized))
+#endif
+#endif
+#ifndef NOT_SET
+#define NOT_SET
+#endif
 /* For what is too long for the compiler to copy into each of its few callers by itself. */
-#define ALWAYS_INLINE     static inline __attribute__((always_inline))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Number of elements of an array (never of a pointer). */
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))

@@ -41,17 +41,18 @@ static bool list_fields(struct command *c, struct fault *why)
 	struct element e;
 
 	c->nfields = 0;
+	c->names = 0;
 	while (doc_next(&it, &e)) {
 		if (c->nfields == COMMAND_FIELDS_MAX)
 			return fault_set(why, FAULT_TOO_MANY_FIELDS, "a command of over %d fields",
 				COMMAND_FIELDS_MAX);
-		for (size_t i = 0; i < c->nfields; i++)
-			if (bytes_equal(c->fields[i].name, e.name))
-				return fault_name(why, FAULT_FIELD_TWICE, e.name);
+		if (command_field_named(c, e.name))
+			return fault_name(why, FAULT_FIELD_TWICE, e.name);
 		for (size_t i = 0; i < c->nseq; i++)
 			if (bytes_equal(c->seq[i].name, e.name))
 				return fault_name(why, FAULT_FIELD_TWICE, e.name);
 		c->fields[c->nfields++] = e;
+		c->names |= command_name_bit(e.name);
 	}
 	if (!c->nfields)
 		return fault_set(why, FAULT_EMPTY_COMMAND, "a command without fields");
@@ -132,7 +133,8 @@ bool command_parse(struct command *c, struct bytes message, struct fault *why)
 	struct frame_header h;
 	bool bounded;
 
-	*c = (struct command){.opcode = OPCODE_MSG};
+	memset(c, 0, offsetof(struct command, fields));
+	c->opcode = OPCODE_MSG;
 	if (message.len < FRAME_HEADER_LEN)
 		return fault_set(why, FAULT_MALFORMED, "a message without a header");
 	bounded = frame_header_read(&h, message.at, FRAME_MESSAGE_MAX, why);
@@ -167,7 +169,7 @@ bool command_of_document(
 	       fault_name(why, FAULT_BAD_VALUE, bytes_str("$db"));
 }
 
-const struct element *command_field_named(const struct command *c, struct bytes name)
+const struct element *command_find_field(const struct command *c, struct bytes name)
 {
 	for (size_t i = 0; i < c->nfields; i++)
 		if (bytes_equal(c->fields[i].name, name))

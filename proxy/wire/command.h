@@ -29,9 +29,10 @@ struct command {
 	struct bytes body;
 	struct wire_seq seq[WIRE_MSG_SEQ_MAX];
 	size_t nseq;
-	struct element fields[COMMAND_FIELDS_MAX]; /* of the body, in order */
-	size_t nfields;
 	size_t encrypted; /* values of Binary subtype 6 anywhere in it */
+	size_t nfields;
+	uint64_t names; /* a bit for each field's name: see command_name_bit */
+	struct element fields[COMMAND_FIELDS_MAX]; /* of the body, in order; the rest is not set */
 };
 
 /* Reads a whole message with its header.  On false *c holds at least request_id and
@@ -43,8 +44,18 @@ bool command_parse(struct command *c, struct bytes message, struct fault *why) M
 bool command_of_document(struct command *c, const struct command *outer, struct bytes doc,
 	struct fault *why) MUST_CHECK;
 
+/* Some bit that a name has. */
+static inline uint64_t command_name_bit(struct bytes name)
+{
+	return UINT64_C(1) << ((name.len + (name.len ? 5u * name.at[0] : 0)) & 63);
+}
 /* The body field of that name, or NULL. */
-const struct element *command_field_named(const struct command *c, struct bytes name);
+const struct element *command_find_field(const struct command *c, struct bytes name);
+static inline const struct element *command_field_named(const struct command *c, struct bytes name)
+{
+	/* Most that is looked for is not there. */
+	return c->names & command_name_bit(name) ? command_find_field(c, name) : NULL;
+}
 static inline const struct element *command_field(const struct command *c, const char *name)
 {
 	return command_field_named(c, bytes_str(name));
