@@ -34,6 +34,9 @@ void policy_unref(struct policy *p)
 {
 	if (!p || __atomic_sub_fetch(&p->references, 1, __ATOMIC_ACQ_REL))
 		return;
+	map_fini(&p->collections_by_ns);
+	map_fini(&p->views_by_ns);
+	map_fini(&p->roles_by_name);
 	arena_fini(&p->arena);
 	free(p);
 }
@@ -84,6 +87,8 @@ static void load_sections(struct loader *l)
 			sections[i](l);
 }
 
+static void index_names(struct policy *p);
+
 static struct policy *finish(struct loader *l, crypto_generichash_state *hash)
 {
 	uint8_t digest[32];
@@ -95,8 +100,10 @@ static struct policy *finish(struct loader *l, crypto_generichash_state *hash)
 	load_sections(l);
 	arena_fini(&l->scratch);
 	free(l->files);
-	if (l->complaints->count == 0)
+	if (l->complaints->count == 0) {
+		index_names(l->policy);
 		return l->policy;
+	}
 	policy_unref(l->policy);
 	return NULL;
 }
@@ -192,8 +199,25 @@ struct policy *policy_load_text(const char *file, struct bytes text, struct comp
 	return finish(&l, &hash);
 }
 
+/* Names are looked for one by one while the policy is being loaded, and by tables after. */
+static void index_names(struct policy *p)
+{
+	map_init(&p->collections_by_ns);
+	map_init(&p->views_by_ns);
+	map_init(&p->roles_by_name);
+	for (size_t i = 0; i < p->ncollections; i++)
+		map_set(&p->collections_by_ns, p->collections[i].ns, &p->collections[i]);
+	for (size_t i = 0; i < p->nviews; i++)
+		map_set(&p->views_by_ns, p->views[i].ns, &p->views[i]);
+	for (size_t i = 0; i < p->nroles; i++)
+		map_set(&p->roles_by_name, p->roles[i].name, &p->roles[i]);
+	p->indexed = true;
+}
+
 const struct collection *policy_collection(const struct policy *p, struct bytes ns)
 {
+	if (p->indexed)
+		return map_get(&p->collections_by_ns, ns);
 	for (size_t i = 0; i < p->ncollections; i++)
 		if (bytes_equal(p->collections[i].ns, ns))
 			return &p->collections[i];
@@ -202,6 +226,8 @@ const struct collection *policy_collection(const struct policy *p, struct bytes 
 
 const struct virtual_view *policy_view(const struct policy *p, struct bytes ns)
 {
+	if (p->indexed)
+		return map_get(&p->views_by_ns, ns);
 	for (size_t i = 0; i < p->nviews; i++)
 		if (bytes_equal(p->views[i].ns, ns))
 			return &p->views[i];
@@ -210,6 +236,8 @@ const struct virtual_view *policy_view(const struct policy *p, struct bytes ns)
 
 const struct role *policy_role(const struct policy *p, struct bytes name)
 {
+	if (p->indexed)
+		return map_get(&p->roles_by_name, name);
 	for (size_t i = 0; i < p->nroles; i++)
 		if (bytes_equal(p->roles[i].name, name))
 			return &p->roles[i];

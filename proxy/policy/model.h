@@ -11,6 +11,7 @@
 #include "query/commands.h"
 #include "util/arena.h"
 #include "util/complaint.h"
+#include "util/map.h"
 
 #define POLICY_CLASSES_MAX     60
 #define POLICY_SUBJECT_PATHS   8
@@ -260,6 +261,8 @@ struct policy {
 	size_t nroles;
 	struct policy_test *tests;
 	size_t ntests;
+	struct map collections_by_ns, views_by_ns, roles_by_name; /* once all is loaded */
+	bool indexed;
 	char hash[80]; /* "blake2b:…" */
 	int references;
 };
