@@ -15,6 +15,9 @@ struct editing {
 	struct fault *why;
 };
 
+/* Plans mostly have fewer. */
+#define FEW_EDITS 16u
+
 static int by_address(const void *a, const void *b)
 {
 	const struct edit *x = a, *y = b;
@@ -22,6 +25,23 @@ static int by_address(const void *a, const void *b)
 	if (x->at != y->at)
 		return (uintptr_t)x->at < (uintptr_t)y->at ? -1 : 1;
 	return x->kind < y->kind ? -1 : x->kind > y->kind;
+}
+
+/* Edits of one kind at one address stay in their order. */
+static void sort_edits(struct edit *edits, size_t n)
+{
+	if (n > FEW_EDITS) {
+		qsort(edits, n, sizeof(*edits), by_address);
+		return;
+	}
+	for (size_t i = 1; i < n; i++) {
+		struct edit moved = edits[i];
+		size_t to = i;
+
+		for (; to && by_address(&edits[to - 1], &moved) > 0; to--)
+			edits[to] = edits[to - 1];
+		edits[to] = moved;
+	}
 }
 
 /* The first edit at or behind an address. */
@@ -44,14 +64,29 @@ static bool is_touched(const struct editing *x, struct bytes part)
 {
 	size_t i = first_from(x, part.at);
 
-	return i < x->nedits && (uintptr_t)x->edits[i].at < (uintptr_t)(part.at + part.len);
+	return i < x->nedits && (uintptr_t)x->edits[i].at < (uintptr_t)part.at + part.len;
 }
 
-static const struct edit *edit_of(const struct editing *x, const uint8_t *at, enum edit_kind kind)
+/* The edits of one address. */
+struct edits_at {
+	const struct edit *first;
+	size_t n;
+};
+
+static struct edits_at edits_at(const struct editing *x, const uint8_t *at)
 {
-	for (size_t i = first_from(x, at); i < x->nedits && x->edits[i].at == at; i++)
-		if (x->edits[i].kind == kind)
-			return &x->edits[i];
+	size_t first = first_from(x, at), end = first;
+
+	while (end < x->nedits && x->edits[end].at == at)
+		end++;
+	return (struct edits_at){.first = x->edits + first, .n = end - first};
+}
+
+static const struct edit *edit_of(const struct edits_at *here, enum edit_kind kind)
+{
+	for (size_t i = 0; i < here->n; i++)
+		if (here->first[i].kind == kind)
+			return &here->first[i];
 	return NULL;
 }
 
@@ -99,20 +134,20 @@ static bool put_wrapped(
 
 static bool put_element_edited(struct editing *x, const struct element *e, struct bytes name)
 {
-	const uint8_t *at = e->whole.at;
-	const struct edit *edit = edit_of(x, at, EDIT_RENAME);
+	const struct edits_at here = edits_at(x, e->whole.at);
+	const struct edit *edit = edit_of(&here, EDIT_RENAME);
 
 	if (edit)
 		name = edit->put;
-	if ((edit = edit_of(x, at, EDIT_SEAL)))
+	if ((edit = edit_of(&here, EDIT_SEAL)))
 		return put_sealed(x->t, edit->field, name, e->type, e->value, x->out, x->why);
-	if ((edit = edit_of(x, at, EDIT_SEAL_IN)))
+	if ((edit = edit_of(&here, EDIT_SEAL_IN)))
 		return put_sealed_list(x, edit, e, name);
-	if ((edit = edit_of(x, at, EDIT_WRAP)))
+	if ((edit = edit_of(&here, EDIT_WRAP)))
 		return put_wrapped(x, edit, e, name);
-	if ((edit = edit_of(x, at, EDIT_WRITE_BELOW)))
+	if ((edit = edit_of(&here, EDIT_WRITE_BELOW)))
 		return put_stored_value(x->t, edit->node, e, name, x->out, x->why);
-	if ((edit = edit_of(x, at, EDIT_REPLACE)) && edit->collection) {
+	if ((edit = edit_of(&here, EDIT_REPLACE)) && edit->collection) {
 		doc_put_value(x->out, e->type, name, bytes_of("", 0));
 		return put_stored(
 			x->t, edit->collection, e->value, false, x->now_s, x->out, x->why);
@@ -125,6 +160,10 @@ static bool put_added(struct editing *x, struct bytes added, bool array, size_t 
 {
 	struct bytes left = added;
 
+	if (!array && !is_touched(x, added)) {
+		buf_put(x->out, added);
+		return true;
+	}
 	while (left.len) {
 		/* A list of elements, as it would stand in a document. */
 		struct doc_iter it = {.at = left.at, .end = left.at + left.len};
@@ -187,6 +226,7 @@ static bool put_at_end(struct editing *x, struct bytes doc, bool array, size_t *
 
 static bool put_in_document(struct editing *x, const struct element *e, bool array, size_t *index)
 {
+	struct edits_at here;
 	const struct edit *before, *put;
 	char number[DOC_INDEX_MAX];
 
@@ -196,11 +236,12 @@ static bool put_in_document(struct editing *x, const struct element *e, bool arr
 		(*index)++;
 		return true;
 	}
-	before = edit_of(x, e->whole.at, EDIT_BEFORE);
-	put = edit_of(x, e->whole.at, EDIT_PUT);
+	here = edits_at(x, e->whole.at);
+	before = edit_of(&here, EDIT_BEFORE);
+	put = edit_of(&here, EDIT_PUT);
 	if (before && !put_added(x, before->put, array, index))
 		return false;
-	if (edit_of(x, e->whole.at, EDIT_DROP))
+	if (edit_of(&here, EDIT_DROP))
 		return true;
 	if (put)
 		return put_added(x, put->put, array, index);
@@ -213,8 +254,9 @@ static bool put_in_document(struct editing *x, const struct element *e, bool arr
 static bool put_document_edited(struct editing *x, struct bytes doc, bool array)
 {
 	struct doc_iter it = doc_iter_of(doc);
+	const struct edits_at here = edits_at(x, doc.at);
+	const struct edit *prepend = edit_of(&here, EDIT_PREPEND);
 	size_t begun = doc_begin(x->out), index = 0;
-	const struct edit *prepend = edit_of(x, doc.at, EDIT_PREPEND);
 	struct element e;
 
 	if (prepend && !put_added(x, prepend->put, array, &index))
@@ -265,19 +307,27 @@ static bool stores_documents(const struct editing *x, struct bytes name)
 	       bytes_equal_str(name, "documents");
 }
 
-/* The body: as a document, but that `documents` of an insert are stored. */
+/* The body: as a document, but that `documents` of an insert are stored.  Neighbours that
+ * stay as they are go out at once. */
 static bool put_body(struct editing *x)
 {
-	struct doc_iter it = doc_iter_of(x->c->body);
 	size_t begun = doc_begin(x->out), index = 0;
-	struct element e;
+	struct bytes run = {0};
 
-	while (doc_next(&it, &e)) {
-		bool stores = stores_documents(x, e.name);
+	for (size_t i = 0; i < x->c->nfields; i++) {
+		const struct element *e = &x->c->fields[i];
+		bool stores = stores_documents(x, e->name);
 
-		if (!(stores ? put_inserted_array(x, &e) : put_in_document(x, &e, false, &index)))
+		if (!stores && !is_touched(x, e->whole)) {
+			run = bytes_of(run.len ? run.at : e->whole.at, run.len + e->whole.len);
+			continue;
+		}
+		buf_put(x->out, run);
+		run.len = 0;
+		if (!(stores ? put_inserted_array(x, e) : put_in_document(x, e, false, &index)))
 			return false;
 	}
+	buf_put(x->out, run);
 	if (!put_at_end(x, x->c->body, false, &index))
 		return false;
 	doc_end(x->out, begun);
@@ -332,8 +382,7 @@ bool transform_request(struct transform *t, const struct plan *plan, const struc
 	size_t frame = frame_begin(out, 0, 0, OPCODE_MSG);
 
 	t->nsubjects = 0;
-	if (x.nedits > 1)
-		qsort(x.edits, x.nedits, sizeof(*x.edits), by_address);
+	sort_edits(x.edits, x.nedits);
 	buf_put_u32(out, 0); /* flags: an answer is always wanted, so that it can be recorded */
 	buf_put_u8(out, 0);
 	if (!put_body(&x) || !put_sequences(&x))
