@@ -18,6 +18,7 @@
 #include "wire/reply.h"
 
 #define SCRATCH_LEN       (128u * 1024)
+#define TEXT_MAX          (16u * 1024)
 #define METADATA_MAX      128u         /* bytes of an application's or driver's name */
 #define BUDGET_FREE_BELOW (64u * 1024) /* smaller messages need no grant */
 #define TRANSFORMS_MAX    4u           /* policies that a worker keeps a transform for */
@@ -74,6 +75,7 @@ struct worker {
 	atomic_ullong latency[LATENCY_BUCKETS + 2]; /* counts, total, sum */
 	uint8_t random[4096];                       /* for request ids */
 	size_t random_left;
+	struct buf text; /* what is built within one call; up to TEXT_MAX */
 	uint8_t scratch[SCRATCH_LEN];
 };
 
@@ -239,8 +241,8 @@ void send_in_background(struct worker *w, struct bytes document, server_id serve
 void forward(struct exchange *x);
 
 /* Records. */
-struct bytes shape_of(struct arena *arena, const struct policy *p, const struct plan *plan,
-	const struct command *c);
+/* Of the exchange's command; in its arena. */
+struct bytes shape_of(struct exchange *x);
 void prepare_record(struct exchange *x);
 void record_result(struct exchange *x, const struct disclosure *d);
 void submit_record(struct exchange *x, enum audit_event event, audit_done_fn *done);

@@ -80,35 +80,34 @@ void edit_logical_session(struct exchange *x)
 			     *time = command_field(c, "$clusterTime");
 	const struct element *comment = command_field(c, "comment");
 	const struct element *recovery = command_field(c, "recoveryToken");
+	struct buf *built = &x->worker->text;
 	struct edit *edit;
-	struct buf built;
 	size_t begun;
 
-	buf_init(&built, 4096);
+	buf_clear(built);
 	if (lsid) {
-		put_lsid(x->session, &built, x->lsid);
+		put_lsid(x->session, built, x->lsid);
 		edit = plan_add_edit(&x->plan, EDIT_PUT, lsid->whole.at);
-		edit->put = arena_copy(&x->arena, buf_bytes(&built));
+		edit->put = arena_copy(&x->arena, buf_bytes(built));
 	}
 	if (comment) {
-		buf_clear(&built);
-		begun = doc_put_document(&built, NAME("comment"));
-		doc_put_string(&built, NAME("mongoward"), bytes_str(x->request));
-		doc_end(&built, begun);
+		buf_clear(built);
+		begun = doc_put_document(built, NAME("comment"));
+		doc_put_string(built, NAME("mongoward"), bytes_str(x->request));
+		doc_end(built, begun);
 		edit = plan_add_edit(&x->plan, EDIT_PUT, comment->whole.at);
-		edit->put = arena_copy(&x->arena, buf_bytes(&built));
+		edit->put = arena_copy(&x->arena, buf_bytes(built));
 	}
 	if (time)
 		plan_add_edit(&x->plan, EDIT_DROP, time->whole.at);
 	if (recovery)
 		plan_add_edit(&x->plan, EDIT_DROP, recovery->whole.at);
-	buf_clear(&built);
-	upstream_put_times(x->worker->server->parts.upstream, &built, false);
-	if (built.len) {
+	buf_clear(built);
+	upstream_put_times(x->worker->server->parts.upstream, built, false);
+	if (built->len) {
 		edit = plan_add_edit(&x->plan, EDIT_APPEND, c->body.at);
-		edit->put = arena_copy(&x->arena, buf_bytes(&built));
+		edit->put = arena_copy(&x->arena, buf_bytes(built));
 	}
-	buf_fini(&built);
 }
 
 /* A read preference as the server selection specification has it. */

@@ -16,17 +16,15 @@ void prepare_record(struct exchange *x)
 {
 	struct audit_record *r = &x->record;
 	struct arena *a = &x->arena;
-	struct audit_record who = {0};
 
 	if (x->prepared || !x->session)
 		return;
 	x->prepared = true;
-	put_who(x->session, &who);
-	*r = who;
-	r->client = arena_copy(a, who.client);
-	r->tls = arena_copy(a, who.tls);
-	r->app = arena_copy(a, who.app);
-	r->driver = arena_copy(a, who.driver);
+	put_who(x->session, r);
+	r->client = arena_copy(a, r->client);
+	r->tls = arena_copy(a, r->tls);
+	r->app = arena_copy(a, r->app);
+	r->driver = arena_copy(a, r->driver);
 	if (x->facts.user) {
 		r->user = x->facts.user->name;
 		r->roles = x->facts.user->roles;
@@ -43,42 +41,37 @@ void prepare_record(struct exchange *x)
 	r->reason_len = x->plan.reason_len;
 	if (x->snapshot) {
 		r->policy = bytes_str(x->snapshot->policy->hash);
-		r->shape = shape_of(a, x->snapshot->policy, &x->plan, &x->command);
+		r->shape = shape_of(x);
 	}
 }
 
-static void put_classes(struct buf *out, const struct policy *p, class_set set, const char *how)
+static void put_classes(struct buf *out, const struct policy *p, class_set set, struct bytes how)
 {
-	for (size_t i = 0; i < p->nclasses; i++) {
-		if (!(set & (class_set)1 << i))
+	for (size_t i = 0; set && i < p->nclasses; i++, set >>= 1) {
+		if (!(set & 1))
 			continue;
 		if (out->len > 1)
 			buf_put_u8(out, ',');
 		json_put_string(out, p->classes[i]);
-		buf_put_str(out, ":\"");
-		buf_put_str(out, how);
-		buf_put_u8(out, '"');
+		buf_put(out, how);
 	}
 }
 
 /* {"identity":"plaintext","billing":"mask"}; the widest of what one reply let out. */
 static struct bytes disclosed_text(
-	struct arena *arena, const struct policy *p, const struct disclosure *d)
+	struct exchange *x, const struct policy *p, const struct disclosure *d)
 {
-	struct bytes text;
-	struct buf out;
+	struct buf *out = &x->worker->text;
 
 	if (!(d->plaintext | d->masked | d->ciphertext))
 		return bytes_of("", 0);
-	buf_init(&out, 16 * 1024);
-	buf_put_u8(&out, '{');
-	put_classes(&out, p, d->plaintext, "plaintext");
-	put_classes(&out, p, d->masked & ~d->plaintext, "mask");
-	put_classes(&out, p, d->ciphertext & ~d->plaintext & ~d->masked, "ciphertext");
-	buf_put_u8(&out, '}');
-	text = arena_copy(arena, buf_bytes(&out));
-	buf_fini(&out);
-	return text;
+	buf_clear(out);
+	buf_put_u8(out, '{');
+	put_classes(out, p, d->plaintext, NAME(":\"plaintext\""));
+	put_classes(out, p, d->masked & ~d->plaintext, NAME(":\"mask\""));
+	put_classes(out, p, d->ciphertext & ~d->plaintext & ~d->masked, NAME(":\"ciphertext\""));
+	buf_put_u8(out, '}');
+	return arena_copy(&x->arena, buf_bytes(out));
 }
 
 /* What became of it: who was told of whom, how much, how long, with which code. */
@@ -89,7 +82,7 @@ void record_result(struct exchange *x, const struct disclosure *d)
 
 	x->code = d->code;
 	r->way = bytes_str(x->plan.reply.behind_barrier ? "barrier" : "native");
-	r->disclosed = disclosed_text(&x->arena, p, d);
+	r->disclosed = disclosed_text(x, p, d);
 	/* An insert's subjects are those that it wrote; a reply's those that it showed. */
 	r->subjects = d->nsubjects ? d->subjects : x->written;
 	r->nsubjects = d->nsubjects ? d->nsubjects : x->nwritten;

@@ -7,57 +7,35 @@
 /* A command's shape: the names that MongoDB and the policy know, and types in place of
  * values.  Names of anybody's own choosing are counted, not written. */
 
-#define SHAPE_MAX  16384u
 #define LONG_SHAPE "{\"?\":\"long\"}"
 
 struct shaping {
 	const struct collection *collection;
 	const struct virtual_view *view;
 	const struct command_row *row;
-	struct buf out;
+	struct buf *out;
 };
 
-static const char *type_text(uint8_t type)
+static struct bytes type_text(uint8_t type)
 {
-	switch ((enum element_type)type) {
-	case TYPE_DOUBLE:
-		return "\"?double\"";
-	case TYPE_STRING:
-		return "\"?string\"";
-	case TYPE_BINARY:
-		return "\"?binData\"";
-	case TYPE_OBJECT_ID:
-		return "\"?objectId\"";
-	case TYPE_BOOL:
-		return "\"?bool\"";
-	case TYPE_DATE:
-		return "\"?date\"";
-	case TYPE_NULL:
-		return "\"?null\"";
-	case TYPE_REGEX:
-		return "\"?regex\"";
-	case TYPE_INT32:
-		return "\"?int\"";
-	case TYPE_TIMESTAMP:
-		return "\"?timestamp\"";
-	case TYPE_INT64:
-		return "\"?long\"";
-	case TYPE_DECIMAL128:
-		return "\"?decimal\"";
-	case TYPE_MIN_KEY:
-		return "\"?minKey\"";
-	case TYPE_MAX_KEY:
-		return "\"?maxKey\"";
-	case TYPE_DOCUMENT:
-	case TYPE_ARRAY:
-	case TYPE_UNDEFINED:
-	case TYPE_DB_POINTER:
-	case TYPE_CODE:
-	case TYPE_SYMBOL:
-	case TYPE_CODE_WITH_SCOPE:
-		break;
-	}
-	return "\"?other\"";
+	static const struct bytes texts[256] = {
+		[TYPE_DOUBLE] = BYTES_LITERAL("\"?double\""),
+		[TYPE_STRING] = BYTES_LITERAL("\"?string\""),
+		[TYPE_BINARY] = BYTES_LITERAL("\"?binData\""),
+		[TYPE_OBJECT_ID] = BYTES_LITERAL("\"?objectId\""),
+		[TYPE_BOOL] = BYTES_LITERAL("\"?bool\""),
+		[TYPE_DATE] = BYTES_LITERAL("\"?date\""),
+		[TYPE_NULL] = BYTES_LITERAL("\"?null\""),
+		[TYPE_REGEX] = BYTES_LITERAL("\"?regex\""),
+		[TYPE_INT32] = BYTES_LITERAL("\"?int\""),
+		[TYPE_TIMESTAMP] = BYTES_LITERAL("\"?timestamp\""),
+		[TYPE_INT64] = BYTES_LITERAL("\"?long\""),
+		[TYPE_DECIMAL128] = BYTES_LITERAL("\"?decimal\""),
+		[TYPE_MIN_KEY] = BYTES_LITERAL("\"?minKey\""),
+		[TYPE_MAX_KEY] = BYTES_LITERAL("\"?maxKey\""),
+	};
+
+	return texts[type].len ? texts[type] : NAME("\"?other\"");
 }
 
 /* A path of the policy, or on the way to one. */
@@ -123,9 +101,9 @@ static void put_document(struct shaping *s, struct bytes doc, struct bytes above
 	size_t others = 0, n = 0;
 	struct element e;
 
-	buf_put_u8(&s->out, '{');
+	buf_put_u8(s->out, '{');
 	while (doc_next(&it, &e)) {
-		uint8_t joined[512];
+		uint8_t joined[512] NOT_SET;
 		struct bytes path = join(joined, above, e.name);
 
 		if (!is_named(s, e.name, path)) {
@@ -133,14 +111,14 @@ static void put_document(struct shaping *s, struct bytes doc, struct bytes above
 			continue;
 		}
 		if (n++)
-			buf_put_u8(&s->out, ',');
-		json_put_string(&s->out, e.name);
-		buf_put_u8(&s->out, ':');
+			buf_put_u8(s->out, ',');
+		json_put_string(s->out, e.name);
+		buf_put_u8(s->out, ':');
 		put_value(s, &e, e.name.at[0] == '$' || !is_declared(s, path) ? above : path);
 	}
 	if (others)
-		buf_put_format(&s->out, "%s\"?\":%zu", n ? "," : "", others);
-	buf_put_u8(&s->out, '}');
+		buf_put_format(s->out, "%s\"?\":%zu", n ? "," : "", others);
+	buf_put_u8(s->out, '}');
 }
 
 /* Where a shape that was just written begins; taken back if it stands there already. */
@@ -160,16 +138,16 @@ static bool stands_already(const struct buf *out, const size_t *begins, size_t n
 static void put_list_begin(struct shaping *s, size_t *n, size_t *begin)
 {
 	if (*n)
-		buf_put_u8(&s->out, ',');
-	*begin = s->out.len;
+		buf_put_u8(s->out, ',');
+	*begin = s->out->len;
 }
 
 static void end_item(struct shaping *s, size_t begins[DISTINCT_MAX], size_t *n, size_t begin)
 {
-	if (s->out.failed)
+	if (s->out->failed)
 		return;
-	if (*n == DISTINCT_MAX || stands_already(&s->out, begins, *n, begin))
-		s->out.len = *n ? begin - 1 : begin;
+	if (*n == DISTINCT_MAX || stands_already(s->out, begins, *n, begin))
+		s->out->len = *n ? begin - 1 : begin;
 	else
 		begins[(*n)++] = begin;
 }
@@ -178,16 +156,17 @@ static void end_item(struct shaping *s, size_t begins[DISTINCT_MAX], size_t *n, 
 static void put_array(struct shaping *s, struct bytes array, struct bytes above)
 {
 	struct doc_iter it = doc_iter_of(array);
-	size_t begins[DISTINCT_MAX], n = 0, begin;
+	size_t begins[DISTINCT_MAX] NOT_SET;
+	size_t n = 0, begin;
 	struct element e;
 
-	buf_put_u8(&s->out, '[');
-	while (!s->out.failed && doc_next(&it, &e)) {
+	buf_put_u8(s->out, '[');
+	while (!s->out->failed && doc_next(&it, &e)) {
 		put_list_begin(s, &n, &begin);
 		put_value(s, &e, above);
 		end_item(s, begins, &n, begin);
 	}
-	buf_put_u8(&s->out, ']');
+	buf_put_u8(s->out, ']');
 }
 
 static void put_value(struct shaping *s, const struct element *e, struct bytes above)
@@ -197,18 +176,19 @@ static void put_value(struct shaping *s, const struct element *e, struct bytes a
 	else if (e->type == TYPE_ARRAY)
 		put_array(s, e->value, above);
 	else
-		buf_put_str(&s->out, type_text(e->type));
+		buf_put(s->out, type_text(e->type));
 }
 
 static void put_sequence(struct shaping *s, const struct wire_seq *seq)
 {
-	size_t begins[DISTINCT_MAX], n = 0, begin;
+	size_t begins[DISTINCT_MAX] NOT_SET;
+	size_t n = 0, begin;
 	struct bytes docs = seq->docs;
 
-	buf_put_u8(&s->out, ',');
-	json_put_string(&s->out, seq->name);
-	buf_put_str(&s->out, ":[");
-	while (docs.len && !s->out.failed) {
+	buf_put_u8(s->out, ',');
+	json_put_string(s->out, seq->name);
+	buf_put_str(s->out, ":[");
+	while (docs.len && !s->out->failed) {
 		struct bytes doc = doc_at_front(docs);
 
 		put_list_begin(s, &n, &begin);
@@ -216,7 +196,7 @@ static void put_sequence(struct shaping *s, const struct wire_seq *seq)
 		end_item(s, begins, &n, begin);
 		docs = bytes_from(docs, doc.len);
 	}
-	buf_put_u8(&s->out, ']');
+	buf_put_u8(s->out, ']');
 }
 
 /* What every command carries says nothing about it. */
@@ -246,9 +226,9 @@ static void put_fields(struct shaping *s, const struct command *c)
 			others++;
 			continue;
 		}
-		buf_put_u8(&s->out, ',');
-		json_put_string(&s->out, e->name);
-		buf_put_u8(&s->out, ':');
+		buf_put_u8(s->out, ',');
+		json_put_string(s->out, e->name);
+		buf_put_u8(s->out, ':');
 		put_value(s, e, bytes_of("", 0));
 	}
 	for (size_t i = 0; i < c->nseq; i++)
@@ -257,7 +237,7 @@ static void put_fields(struct shaping *s, const struct command *c)
 		else
 			others++;
 	if (others)
-		buf_put_format(&s->out, ",\"?\":%zu", others);
+		buf_put_format(s->out, ",\"?\":%zu", others);
 }
 
 static void put_first(struct shaping *s, const struct command *c);
@@ -273,18 +253,18 @@ static void put_inner(struct shaping *s, const struct command *outer)
 		!command_of_document(&inner, outer, outer->first.value, &unwanted) ||
 		!(s->row = command_look_up(inner.name))) {
 		s->row = row;
-		buf_put_str(&s->out, type_text(outer->first.type));
+		buf_put(s->out, type_text(outer->first.type));
 		return;
 	}
-	buf_put_u8(&s->out, '{');
-	json_put_string(&s->out, bytes_str(s->row->name));
-	buf_put_u8(&s->out, ':');
+	buf_put_u8(s->out, '{');
+	json_put_string(s->out, bytes_str(s->row->name));
+	buf_put_u8(s->out, ':');
 	if (s->row->id != COMMAND_EXPLAIN)
 		put_first(s, &inner);
 	else
-		buf_put_str(&s->out, type_text(inner.first.type));
+		buf_put(s->out, type_text(inner.first.type));
 	put_fields(s, &inner);
-	buf_put_u8(&s->out, '}');
+	buf_put_u8(s->out, '}');
 	s->row = row;
 }
 
@@ -292,33 +272,34 @@ static void put_inner(struct shaping *s, const struct command *outer)
 static void put_first(struct shaping *s, const struct command *c)
 {
 	if (s->row->on == ON_COLLECTION && c->first.type == TYPE_STRING)
-		json_put_string_cut(&s->out, element_string(&c->first), AUDIT_NAME_MAX);
+		json_put_string_cut(s->out, element_string(&c->first), AUDIT_NAME_MAX);
 	else if (s->row->id == COMMAND_EXPLAIN)
 		put_inner(s, c);
 	else
-		buf_put_str(&s->out, type_text(c->first.type));
+		buf_put(s->out, type_text(c->first.type));
 }
 
-struct bytes shape_of(struct arena *arena, const struct policy *p, const struct plan *plan,
-	const struct command *c)
+struct bytes shape_of(struct exchange *x)
 {
+	const struct policy *p = x->snapshot->policy;
+	const struct command_row *row = x->plan.row;
+	const struct command *c = &x->command;
+	struct buf *out = &x->worker->text;
 	struct shaping s = {
-		.collection = policy_collection(p, plan->ns),
-		.view = policy_view(p, plan->ns),
-		.row = plan->row,
+		.collection = policy_collection(p, x->plan.ns),
+		.view = policy_view(p, x->plan.ns),
+		.row = row,
+		.out = out,
 	};
-	struct bytes shape;
 
-	if (!plan->row)
-		return bytes_str("{\"?\":1}");
-	buf_init(&s.out, SHAPE_MAX);
-	buf_put_u8(&s.out, '{');
-	json_put_string(&s.out, bytes_str(plan->row->name));
-	buf_put_u8(&s.out, ':');
+	if (!row)
+		return NAME("{\"?\":1}");
+	buf_clear(out);
+	buf_put_u8(out, '{');
+	json_put_string(out, bytes_str(row->name));
+	buf_put_u8(out, ':');
 	put_first(&s, c);
 	put_fields(&s, c);
-	buf_put_u8(&s.out, '}');
-	shape = s.out.failed ? bytes_str(LONG_SHAPE) : arena_copy(arena, buf_bytes(&s.out));
-	buf_fini(&s.out);
-	return shape;
+	buf_put_u8(out, '}');
+	return out->failed ? NAME(LONG_SHAPE) : arena_copy(&x->arena, buf_bytes(out));
 }

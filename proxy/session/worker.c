@@ -147,6 +147,7 @@ void worker_init(struct worker *w, struct server *s)
 	w->loop = net_loop_new();
 	w->pool = upstream_pool_new(s->parts.upstream, w->loop);
 	w->ring = audit_ring_new(s->parts.audit, wake_for_audit, w);
+	buf_init(&w->text, TEXT_MAX);
 	w->housekeeping = net_timer_new(w->loop, keep_house, w);
 	w->last_call = net_timer_new(w->loop, close_all, w);
 	net_loop_each_tick(w->loop, commit_audit, w);
@@ -186,6 +187,7 @@ void worker_fini(struct worker *w)
 		buf_wipe(&x->reply);
 		free(x);
 	}
+	buf_wipe(&w->text);
 	snapshot_unref(w->snapshot);
 	net_loop_free(w->loop);
 }
