@@ -46,6 +46,8 @@ static void flush_run(struct walk *w, struct buf *out)
 /* Bytes of the document that is walked. */
 static void keep(struct walk *w, struct bytes bytes, struct buf *out)
 {
+	if (!bytes.len)
+		return;
 	if (w->run.len && w->run.at + w->run.len == bytes.at) {
 		w->run.len += bytes.len;
 		return;
@@ -86,12 +88,10 @@ static class_set bit_of(uint8_t class)
 	return class == NO_CLASS ? 0 : (class_set)1 << class;
 }
 
-static void note_plaintext(struct walk *w, uint8_t class)
+static void note_plaintext(struct walk *w, class_set classes)
 {
-	class_set bit = bit_of(class);
-
-	w->disclosure->plaintext |= bit;
-	w->accountable |= (w->accountable_classes & bit) != 0;
+	w->disclosure->plaintext |= classes;
+	w->accountable |= (w->accountable_classes & classes) != 0;
 }
 
 static void note_left(struct walk *w, const struct verdict *v)
@@ -274,28 +274,45 @@ static const struct view_node *next_child(
 static bool put_value(
 	struct walk *w, const struct spot *spot, const struct element *e, struct buf *out);
 
+/* Nearly all values: nothing is sealed in them, and nothing is to be done with them. */
+static inline bool is_plain(const struct spot *spot, const struct element *e)
+{
+	return spot->node->clearance == CLEAR_PLAINTEXT && e->type != TYPE_BINARY &&
+	       !element_is_document(e) && !(spot->at && spot->node->part != NO_PART);
+}
+
 /* All elements of a document or an array; those of an array stand where the array does.
  * *gap: one was left out. */
 static bool put_elements(struct walk *w, const struct spot *spot, struct doc_iter *it, bool array,
 	bool *gap, struct buf *out)
 {
+	const bool named = spot->at && !array && spot->node->nchildren;
+	struct spot place = {.node = spot->node, .at = spot->at && array};
+	const uint8_t *plain = it->at; /* since here */
+	class_set classes = 0;
 	size_t next = 0, before;
 	struct element e;
 
 	while (doc_next(it, &e)) {
-		struct spot place = *spot;
-
-		if (!array && spot->at) {
+		if (named) {
 			const struct view_node *child = next_child(spot->node, &next, e.name);
 
 			place.node = child ? child : spot->node;
 			place.at = child != NULL;
 		}
+		if (is_plain(&place, &e)) {
+			classes |= bit_of(place.node->class);
+			continue;
+		}
+		keep(w, bytes_of(plain, (size_t)(e.whole.at - plain)), out);
 		before = position(w, out);
 		if (!put_value(w, &place, &e, out))
 			return false;
 		*gap |= position(w, out) == before;
+		plain = it->at;
 	}
+	keep(w, bytes_of(plain, (size_t)(it->at - plain)), out);
+	note_plaintext(w, classes);
 	return !it->failed ||
 	       fault_set(w->why, FAULT_UPSTREAM_GARBAGE, "a reply's document is torn");
 }
@@ -338,7 +355,7 @@ static bool put_inner(
 	if (gap && e->type == TYPE_ARRAY)
 		count_anew(w, inside, out);
 	if (position(w, out) == inside && node->clearance == CLEAR_PLAINTEXT)
-		note_plaintext(w, node->class);
+		note_plaintext(w, bit_of(node->class));
 	/* What the role may not see leaves nothing behind, not even an empty shell. */
 	if (position(w, out) == inside && node->clearance != CLEAR_PLAINTEXT)
 		take_back(w, before, out);

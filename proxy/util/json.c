@@ -13,14 +13,6 @@ static void put_escaped(struct buf *out, uint8_t c)
 		buf_put_format(out, "\\%c", c);
 }
 
-/* Whether any of eight bytes is the one that `repeated` holds eight times. */
-static bool holds(uint64_t eight, uint64_t repeated)
-{
-	const uint64_t differs = eight ^ repeated;
-
-	return ((differs - 0x0101010101010101u) & ~differs & 0x8080808080808080u) != 0;
-}
-
 static bool is_plain(uint8_t c)
 {
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
@@ -35,17 +27,26 @@ static size_t plain_run(struct bytes text)
 	return n;
 }
 
+/* The top bit of some byte is set when one of the eight is not plain: above 0x7f, below 0x20,
+ * a quote or a backslash.  A difference borrows from the next byte only where that is so. */
+static uint64_t not_plain(uint64_t eight)
+{
+	const uint64_t ones = 0x0101010101010101u;
+
+	return eight | (eight - 0x20 * ones) | ((eight ^ '"' * ones) - ones) |
+	       ((eight ^ '\\' * ones) - ones);
+}
+
 static bool all_plain(struct bytes text)
 {
-	for (; text.len >= 8; text = bytes_from(text, 8)) {
-		const uint64_t eight = load_u64(text.at);
+	uint64_t found = 0;
 
-		/* Above 0x7f, or below 0x20. */
-		if ((eight | (eight - 0x2020202020202020u)) & 0x8080808080808080u ||
-			holds(eight, 0x2222222222222222u) || holds(eight, 0x5c5c5c5c5c5c5c5cu))
-			return false;
-	}
-	return plain_run(text) == text.len;
+	if (text.len < 8)
+		return plain_run(text) == text.len;
+	for (size_t i = 0; i + 8 <= text.len; i += 8)
+		found |= not_plain(load_u64(text.at + i));
+	found |= not_plain(load_u64(text.at + text.len - 8));
+	return !(found & 0x8080808080808080u);
 }
 
 /* Nearly all strings: nothing to escape, nothing to mend. */
