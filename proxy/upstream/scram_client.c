@@ -12,6 +12,7 @@ struct scram_client {
 	Gsasl_session *session;
 	const char *user;   /* of the caller */
 	const char *salted; /* during one step */
+	struct buf nonce;   /* ours, once the first message is made */
 	char challenge[SCRAM_MESSAGE_MAX + 1];
 	size_t challenge_len;
 };
@@ -32,6 +33,7 @@ struct scram_client *scram_client_new(bool sha1, const char *user)
 	struct scram_client *s = memory_new(sizeof(*s));
 
 	s->user = user;
+	buf_init(&s->nonce, SCRAM_MESSAGE_MAX);
 	if (gsasl_init(&s->sasl) == GSASL_OK) {
 		gsasl_callback_set(s->sasl, give_property);
 		gsasl_callback_hook_set(s->sasl, s);
@@ -51,10 +53,12 @@ void scram_client_free(struct scram_client *s)
 		gsasl_finish(s->session);
 	if (s->sasl)
 		gsasl_done(s->sasl);
+	buf_fini(&s->nonce);
 	sodium_memzero(s, sizeof(*s));
 	free(s);
 }
 
+/* Appends what is to be said; nothing when that is over SCRAM_MESSAGE_MAX. */
 static int step(struct scram_client *s, struct bytes in, struct buf *out)
 {
 	char *text = NULL;
@@ -69,7 +73,16 @@ static int step(struct scram_client *s, struct bytes in, struct buf *out)
 
 bool scram_client_first(struct scram_client *s, struct buf *out)
 {
-	return step(s, bytes_of(NULL, 0), out) == GSASL_NEEDS_MORE;
+	size_t begun = out->len, at;
+
+	if (step(s, bytes_of(NULL, 0), out) != GSASL_NEEDS_MORE || out->failed)
+		return false;
+	/* No comma is in a nonce, nor, but escaped, in a name. */
+	for (at = out->len; at > begun && out->at[at - 1] != ','; at--)
+		;
+	buf_clear(&s->nonce);
+	buf_put(&s->nonce, bytes_from(buf_bytes(out), at + 2));
+	return s->nonce.len != 0;
 }
 
 /* "x=value" up to the next comma. */
@@ -112,6 +125,10 @@ bool scram_client_challenge(struct scram_client *s, struct bytes message, struct
 	if (!take_attribute(&left, 'r', &nonce) || !take_attribute(&left, 's', salt) ||
 		!take_attribute(&left, 'i', &digits))
 		return fault_set(why, FAULT_UPSTREAM_GARBAGE, "a SCRAM challenge is malformed");
+	/* Before a password is salted for it. */
+	if (nonce.len <= s->nonce.len || !bytes_start_with(nonce, buf_bytes(&s->nonce)))
+		return fault_set(
+			why, FAULT_UPSTREAM_GARBAGE, "the server's nonce does not extend ours");
 	return read_iterations(digits, iterations) ||
 	       fault_set(why, FAULT_UPSTREAM_GARBAGE, "SCRAM iterations are out of %u to %u",
 		       SCRAM_ITERATIONS_MIN, SCRAM_ITERATIONS_MAX);
@@ -120,13 +137,16 @@ bool scram_client_challenge(struct scram_client *s, struct bytes message, struct
 bool scram_client_proof(
 	struct scram_client *s, const char *salted, struct buf *out, struct fault *why)
 {
+	size_t begun = out->len;
 	int rc;
 
 	s->salted = salted;
 	rc = step(s, bytes_of(s->challenge, s->challenge_len), out);
 	s->salted = NULL;
-	return rc == GSASL_NEEDS_MORE ||
-	       fault_set(why, FAULT_UPSTREAM_GARBAGE, "SCRAM: %s", gsasl_strerror(rc));
+	if (rc != GSASL_NEEDS_MORE)
+		return fault_set(why, FAULT_UPSTREAM_GARBAGE, "SCRAM: %s", gsasl_strerror(rc));
+	return (out->len > begun && !out->failed) ||
+	       fault_set(why, FAULT_UPSTREAM_GARBAGE, "the server's nonce is too long");
 }
 
 bool scram_client_verify(struct scram_client *s, struct bytes message, struct fault *why)
