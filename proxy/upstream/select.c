@@ -93,21 +93,29 @@ static const struct server *find_primary(const struct topology *t)
 	return NULL;
 }
 
+/* A date is the server's word: beyond these nothing can be added to it. */
+static int64_t last_write_us(const struct server *s)
+{
+	const int64_t most_ms = INT64_MAX / 4 / 1000;
+	int64_t ms = s->last_write_ms;
+
+	return (ms > most_ms ? most_ms : ms < -most_ms ? -most_ms : ms) * 1000;
+}
+
 /* Max staleness specification: how far a secondary lags, as far as one can know. */
 static int64_t lag_us(const struct topology *t, const struct server *s, uint64_t heartbeat_us)
 {
 	const struct server *primary = find_primary(t);
-	int64_t newest_ms = s->last_write_ms;
+	int64_t newest_us = last_write_us(s);
 
 	if (primary)
-		return (s->last_update_us - s->last_write_ms * 1000) -
-		       (primary->last_update_us - primary->last_write_ms * 1000) +
-		       (int64_t)heartbeat_us;
+		return (s->last_update_us - last_write_us(s)) -
+		       (primary->last_update_us - last_write_us(primary)) + (int64_t)heartbeat_us;
 	for (size_t i = 0; i < t->nservers; i++)
 		if (t->servers[i].kind == SERVER_SECONDARY &&
-			t->servers[i].last_write_ms > newest_ms)
-			newest_ms = t->servers[i].last_write_ms;
-	return (newest_ms - s->last_write_ms) * 1000 + (int64_t)heartbeat_us;
+			last_write_us(&t->servers[i]) > newest_us)
+			newest_us = last_write_us(&t->servers[i]);
+	return newest_us - last_write_us(s) + (int64_t)heartbeat_us;
 }
 
 static bool is_fresh(const struct topology *t, const struct server *s, const struct preference *p,
