@@ -11,17 +11,21 @@ static bool has_role(
 		BYTES_ARG(user->name), BYTES_ARG(user->roles[i]));
 }
 
-static void check_templates(struct bytes doc, const struct user *user, const struct grant *g,
-	struct complaints *complaints)
+static void check_templates(struct bytes doc, const struct policy *p, const struct user *user,
+	const struct grant *g, struct complaints *complaints)
 {
 	struct doc_iter it = doc_iter_of(doc);
 	struct element e;
 
 	while (doc_next(&it, &e)) {
+		const struct relation *relation =
+			e.type == TYPE_STRING ? relation_of_template(p, element_string(&e)) : NULL;
 		struct bytes name;
 
-		if (element_is_document(&e))
-			check_templates(e.value, user, g, complaints);
+		if (relation)
+			check_templates(relation->where, p, user, g, complaints);
+		else if (element_is_document(&e))
+			check_templates(e.value, p, user, g, complaints);
 		else if (e.type == TYPE_STRING && is_user_template(element_string(&e), &name) &&
 			 !user_attribute(user, name).len)
 			complain(complaints, user->at, "mongoward user add --attr …",
@@ -74,8 +78,8 @@ static void check_user(
 			continue;
 		for (size_t k = 0; k < role->ngrants; k++)
 			if (role->grants[k].rows.len)
-				check_templates(
-					role->grants[k].rows, user, &role->grants[k], complaints);
+				check_templates(role->grants[k].rows, p, user, &role->grants[k],
+					complaints);
 		for (size_t k = i; k < user->nroles; k++) {
 			const struct role *other = policy_role(p, user->roles[k]);
 

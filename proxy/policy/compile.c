@@ -278,6 +278,7 @@ static void compile_grant(struct loader *l, struct grant *g)
 {
 	struct policy *p = l->policy;
 
+	g->relations = relations_in(p, g->rows);
 	g->views = arena_array(&p->arena, p->ncollections, sizeof(*g->views));
 	for (size_t i = 0; i < p->ncollections; i++) {
 		const struct collection *c = &p->collections[i];

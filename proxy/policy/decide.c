@@ -100,10 +100,44 @@ static decide_fn *const deciders[COMMAND_COUNT_OF_IDS] = {
 	[COMMAND_LIST_INDEXES] = decide_list_indexes,
 };
 
-/* The rights that a plan rests on: of role and collection, and of the user. */
-static void print_rights(const struct policy *p, const struct user *user,
-	const struct reply_rules *rules, struct bytes ns, uint8_t print[16])
+/* The relations that the rows behind a rule use, a bit each. */
+static uint32_t relations_of_rule(
+	const struct role *role, struct bytes rule, const struct virtual_view *v)
 {
+	if (v)
+		return v->relations;
+	for (size_t i = 0; role && i < role->ngrants; i++)
+		if (bytes_equal(role->grants[i].rule, rule))
+			return role->grants[i].relations;
+	return 0;
+}
+
+/* Lists that grew or shrank are other rights.  False: one is missing. */
+static bool print_lists(crypto_generichash_state *hash, const struct policy *p,
+	const struct facts *facts, uint32_t relations, const struct relation **needs)
+{
+	for (size_t i = 0; i < p->nrelations; i++) {
+		const struct relation_list *list;
+
+		if (!(relations & 1u << i))
+			continue;
+		list = facts_list(facts, &p->relations[i]);
+		if (!list) {
+			*needs = &p->relations[i];
+			return false;
+		}
+		crypto_generichash_update(hash, list->print, sizeof(list->print));
+	}
+	return true;
+}
+
+/* The rights that rules rest on: of role and collection, and of the user.  False: a list is
+ * missing. */
+static bool print_rights(const struct policy *p, const struct facts *facts,
+	const struct reply_rules *rules, struct bytes ns, uint8_t print[16],
+	const struct relation **needs)
+{
+	const struct user *user = facts->user;
 	const struct role *role = policy_role(p, rules->role);
 	const struct collection *c = policy_collection(p, ns);
 	const struct virtual_view *v = policy_view(p, ns);
@@ -126,7 +160,10 @@ static void print_rights(const struct policy *p, const struct user *user,
 		crypto_generichash_update(&hash, a->name.at, a->name.len + 1);
 		crypto_generichash_update(&hash, a->value.at, a->value.len + 1);
 	}
+	if (!print_lists(&hash, p, facts, relations_of_rule(role, rules->rule, v), needs))
+		return false;
 	crypto_generichash_final(&hash, print, 16);
+	return true;
 }
 
 static void finish_reply(struct deciding *d)
@@ -171,25 +208,30 @@ bool policy_decide(const struct policy *p, const struct facts *facts, const stru
 	return true;
 }
 
-void reply_rules_print(
-	struct reply_rules *rules, const struct policy *p, const struct user *user, struct bytes ns)
+void reply_rules_print(struct reply_rules *rules, const struct policy *p, const struct facts *facts,
+	struct bytes ns)
 {
-	print_rights(p, user, rules, ns, rules->print);
+	const struct relation *needs = NULL;
+
+	/* The decision had every list; without one, no later print is the same. */
+	if (!print_rights(p, facts, rules, ns, rules->print, &needs))
+		randombytes_buf(rules->print, sizeof(rules->print));
 }
 
 bool policy_still_allows(const struct policy *p, const struct facts *facts,
-	const struct reply_rules *rules, struct bytes ns)
+	const struct reply_rules *rules, struct bytes ns, const struct relation **needs)
 {
 	const struct role *role = policy_role(p, rules->role);
 	uint8_t now[16];
 	bool held = false;
 
+	*needs = NULL;
 	for (size_t i = 0; i < facts->user->nroles; i++)
 		held |= bytes_equal(facts->user->roles[i], rules->role);
 	if (!role || !held || !role_applies(role, facts))
 		return false;
-	print_rights(p, facts->user, rules, ns, now);
-	return memcmp(now, rules->print, sizeof(now)) == 0;
+	return print_rights(p, facts, rules, ns, now, needs) &&
+	       memcmp(now, rules->print, sizeof(now)) == 0;
 }
 
 struct reply_rules *reply_rules_keep(const struct reply_rules *rules, struct policy *policy)

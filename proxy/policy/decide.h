@@ -42,9 +42,21 @@ struct bytes user_attribute(const struct user *user, struct bytes name);
 /* The secure view of a namespace under a grant. */
 const struct secure_view *grant_view(
 	const struct policy *p, const struct grant *g, struct bytes ns);
+/* Filters with values in place of templates. */
+struct instance {
+	const struct policy *policy;
+	const struct facts *facts;
+	const struct relation *needs; /* the list that was missing, or NULL */
+};
+/* Appends a document.  False: the user lacks an attribute, a list is missing, or it grew too
+ * large; nothing of `out` may be used. */
+bool instance_put(struct instance *i, struct bytes filter, struct buf *out) MUST_CHECK;
+/* What the facts bring of a relation, or NULL. */
+const struct relation_list *facts_list(const struct facts *facts, const struct relation *r);
+
 /* All that a grant shows of the rows behind a namespace, as one filter: its own rows, or its
  * view's, with the user's values, without what is protected from its role; empty for all.
- * False when the user lacks what it needs. */
+ * False when the user lacks what it needs, or, with plan->needs set, a list is missing. */
 bool rows_of_grant(
 	struct deciding *d, const struct grant *g, struct bytes ns, struct bytes *rows) MUST_CHECK;
 
@@ -62,6 +74,9 @@ bool node_has_class(const struct view_node *node, class_set set, bool below);
 
 /* Notes what of a row filter's own literals, in these very bytes, is to be sealed. */
 bool seal_row_literals(struct deciding *d, struct bytes rows) MUST_CHECK;
+/* The same for a filter of the policy's on any collection. */
+bool seal_literals(struct plan *plan, const struct collection *c, struct bytes filter,
+	struct fault *why) MUST_CHECK;
 /* Puts the row filter around the filter in field `name` (of the body, or of the item
  * `holder` in updates and deletes), and forces the simple collation on it. */
 bool wrap_filter(struct deciding *d, struct bytes holder, const struct element *filter,

@@ -40,8 +40,10 @@ static bool choose_foreign(const struct placing *p, struct bytes name, struct fo
 	f->d.virtual = NULL;
 	f->d.view = NULL;
 	f->d.rows = bytes_of("", 0);
-	if (!choose_grant(&f->d, ACTION_READ))
+	if (!choose_grant(&f->d, ACTION_READ)) {
+		d->plan->needs = f->plan.needs;
 		return false;
+	}
 	/* Whatever is put into the request belongs to the one plan that there is. */
 	f->d.plan = d->plan;
 	if (must_name_behind(&f->d))

@@ -52,16 +52,13 @@ bool body_field(struct deciding *d, const char *name, uint8_t type, const struct
 	return !*e || (*e)->type == type || fault_name(d->why, FAULT_WRONG_TYPE, bytes_str(name));
 }
 
-/* The row filter as bytes whose own literals under encrypted paths are sealed, too. */
-bool seal_row_literals(struct deciding *d, struct bytes rows)
+bool seal_literals(
+	struct plan *plan, const struct collection *c, struct bytes filter, struct fault *why)
 {
-	const struct collection *c = deciding_collection(d);
 	struct analysis a;
 
-	if (!c)
-		return true;
-	analysis_init(&a, d->arena);
-	if (!analyse_filter(&a, rows, bytes_of("", 0), "rows", d->why))
+	analysis_init(&a, plan->arena);
+	if (!analyse_filter(&a, filter, bytes_of("", 0), "rows", why))
 		return false;
 	for (size_t i = 0; i < a.count; i++) {
 		const struct use *u = &a.uses[i];
@@ -74,12 +71,20 @@ bool seal_row_literals(struct deciding *d, struct bytes rows)
 			match_is_guard(&u->element))
 			continue;
 		if (u->kind != USE_EQUAL && u->kind != USE_IN)
-			return fault_name(d->why, FAULT_UNAUTHORIZED, d->plan->ns);
-		edit = plan_edit(
-			d, u->kind == USE_IN ? EDIT_SEAL_IN : EDIT_SEAL, u->literal.whole.at);
+			return fault_name(why, FAULT_UNAUTHORIZED, plan->ns);
+		edit = plan_add_edit(
+			plan, u->kind == USE_IN ? EDIT_SEAL_IN : EDIT_SEAL, u->literal.whole.at);
 		edit->field = node->field;
 	}
 	return true;
+}
+
+/* The row filter as bytes whose own literals under encrypted paths are sealed, too. */
+bool seal_row_literals(struct deciding *d, struct bytes rows)
+{
+	const struct collection *c = deciding_collection(d);
+
+	return !c || seal_literals(d->plan, c, rows, d->why);
 }
 
 bool wrap_filter(

@@ -1,5 +1,4 @@
 #include "policy/decide.h"
-#include "policy/loader.h"
 
 struct bytes user_attribute(const struct user *user, struct bytes name)
 {
@@ -174,48 +173,19 @@ static const struct grant *widest(
 	return NULL;
 }
 
-/* Copies a filter, with the user's values in place of "${user.…}". */
-static bool put_instance(
-	struct deciding *d, struct buf *out, struct bytes doc, const struct user *user)
-{
-	struct doc_iter it = doc_iter_of(doc);
-	struct element e;
-
-	while (doc_next(&it, &e)) {
-		struct bytes name;
-
-		if (e.type == TYPE_STRING && is_user_template(element_string(&e), &name)) {
-			struct bytes value = user_attribute(user, name);
-
-			if (!value.len)
-				return false;
-			doc_put_string(out, e.name, value);
-		} else if (element_is_document(&e)) {
-			size_t begun = (e.type == TYPE_ARRAY ? doc_put_array : doc_put_document)(
-				out, e.name);
-
-			if (!put_instance(d, out, e.value, user))
-				return false;
-			doc_end(out, begun);
-		} else {
-			doc_put_element(out, &e);
-		}
-	}
-	return true;
-}
-
 static bool instantiate(struct deciding *d, struct bytes rows, struct bytes *out)
 {
+	struct instance i = {.policy = d->policy, .facts = d->facts};
 	struct buf built;
-	size_t begun;
-	bool complete;
 
 	buf_init(&built, DOC_MAX_LEN);
-	begun = doc_begin(&built);
-	complete = put_instance(d, &built, rows, d->facts->user);
-	doc_end(&built, begun);
-	*out = plan_bytes(d, &built);
-	return complete;
+	if (instance_put(&i, rows, &built)) {
+		*out = plan_bytes(d, &built);
+		return true;
+	}
+	buf_wipe(&built);
+	d->plan->needs = i.needs;
+	return false;
 }
 
 /* {$and: [a, b]} */
@@ -274,7 +244,8 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 	if (!d->virtual)
 		d->view = grant_view(d->policy, d->grant, plan->ns);
 	/* Without the attribute that its rows need, a grant grants nothing. */
-	return rows_of_grant(d, d->grant, plan->ns, &d->rows) || refuse(d, FAULT_UNAUTHORIZED);
+	return rows_of_grant(d, d->grant, plan->ns, &d->rows) ||
+	       refuse(d, plan->needs ? FAULT_RELATION : FAULT_UNAUTHORIZED);
 }
 
 bool policy_knows(

@@ -12,8 +12,7 @@
 #define LANGUAGE_VERSION 1
 #define FILES_MAX        1000u
 
-#define TOP_KEYS        "mongoward classes collections views roles exclusive tests"
-#define TOP_UNSUPPORTED "relations"
+#define TOP_KEYS "mongoward classes collections relations views roles exclusive tests"
 
 static struct policy *policy_new(void)
 {
@@ -48,7 +47,7 @@ static void check_file(struct loader *l, const struct yaml_node *root)
 
 	if (!load_is_mapping(l, root))
 		return;
-	load_check_keys(l, root, TOP_KEYS, TOP_UNSUPPORTED);
+	load_check_keys(l, root, TOP_KEYS, "");
 	if (!version)
 		complain(l->complaints, root->at, "begin the file with `mongoward: 1`",
 			"the version of the language is missing");
@@ -74,6 +73,7 @@ static void load_sections(struct loader *l)
 	static void (*const sections[])(struct loader *) = {
 		load_classes,
 		load_collections,
+		load_relations,
 		load_views,
 		load_roles,
 		load_exclusive,

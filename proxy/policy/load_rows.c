@@ -18,15 +18,41 @@ static bool has_template(const struct yaml_node *node)
 	return node->kind == YAML_SCALAR && memmem(node->text.at, node->text.len, "${", 2);
 }
 
-static void check_templates(struct loader *l, const struct yaml_node *node)
+bool is_now_template(struct bytes text)
 {
+	return bytes_equal_str(text, "${now}");
+}
+
+/* Where a list is expected, a relation's may stand; elsewhere a value. */
+static void check_template(struct loader *l, const struct yaml_node *node, bool in_relation)
+{
+	bool list = bytes_equal_str(node->key, "$in");
 	struct bytes name;
 
-	if (has_template(node) && !is_user_template(node->text, &name))
-		complain(l->complaints, node->at, "${user.ATTRIBUTE}, and nothing around it",
-			"'%.*s' is not supported by this version", BYTES_ARG(node->text));
+	if (list && !in_relation && relation_of_template(l->policy, node->text))
+		return;
+	if (!list && (is_user_template(node->text, &name) ||
+			     (in_relation && is_now_template(node->text))))
+		return;
+	if (in_relation)
+		complain(l->complaints, node->at,
+			"${user.ATTRIBUTE}, ${user.id} or ${now}, and nothing around it",
+			"'%.*s' cannot stand in a relation", BYTES_ARG(node->text));
+	else if (relation_of_template(l->policy, node->text))
+		complain(l->complaints, node->at, "{$in: \"${RELATION}\"}", "'%.*s' is a list",
+			BYTES_ARG(node->text));
+	else
+		complain(l->complaints, node->at,
+			"${user.ATTRIBUTE}, or ${RELATION} after $in, and nothing around it",
+			"'%.*s' stands for nothing here", BYTES_ARG(node->text));
+}
+
+static void check_templates(struct loader *l, const struct yaml_node *node, bool in_relation)
+{
+	if (has_template(node))
+		check_template(l, node, in_relation);
 	for (size_t i = 0; i < node->count; i++)
-		check_templates(l, &node->children[i]);
+		check_templates(l, &node->children[i], in_relation);
 }
 
 static void refuse_templates(struct loader *l, const struct yaml_node *node)
@@ -70,8 +96,14 @@ static bool load_filter(struct loader *l, const struct yaml_node *node, struct b
 
 void load_rows(struct loader *l, const struct yaml_node *node, struct bytes *rows)
 {
-	check_templates(l, node);
+	check_templates(l, node, false);
 	(void)load_filter(l, node, rows);
+}
+
+void load_relation_where(struct loader *l, const struct yaml_node *node, struct bytes *where)
+{
+	check_templates(l, node, true);
+	(void)load_filter(l, node, where);
 }
 
 struct row_literals {
@@ -86,9 +118,43 @@ static bool is_number_type(uint8_t type)
 	       type == TYPE_DECIMAL128;
 }
 
+/* Of the value that stands there in the end. */
+static uint8_t type_of_literal(const struct element *literal)
+{
+	return literal->type == TYPE_STRING && is_now_template(element_string(literal))
+		       ? TYPE_DATE
+		       : literal->type;
+}
+
 static bool fits_type(const struct element *literal, uint8_t type)
 {
-	return literal->type == type || (is_number_type(literal->type) && is_number_type(type));
+	uint8_t own = type_of_literal(literal);
+
+	return own == type || (is_number_type(own) && is_number_type(type));
+}
+
+/* A list that a path is compared with, or NULL. */
+static struct relation *list_of(
+	const struct row_literals *r, struct bytes op, const struct element *literal)
+{
+	struct policy *p = r->l->policy;
+	const struct relation *list;
+
+	if (literal->type != TYPE_STRING || !bytes_equal_str(op, "$in"))
+		return NULL;
+	list = relation_of_template(p, element_string(literal));
+	return list ? &p->relations[list - p->relations] : NULL;
+}
+
+/* What is sealed must be of the field's type: of other values a list is freed when read. */
+static void check_sealed_list(
+	struct row_literals *r, struct relation *list, const struct encrypted_field *field)
+{
+	if (list->type && list->type != field->type)
+		complain(r->l->complaints, r->at, "make two relations of it",
+			"the relation '%.*s' is compared with encrypted fields of two types",
+			BYTES_ARG(list->name));
+	list->type = field->type;
 }
 
 /* Ciphertext can be compared by equality, and with values of its own type only. */
@@ -106,7 +172,9 @@ static void check_sealed_literal(struct row_literals *r, struct bytes path, stru
 					     : "$exists, or algorithm: deterministic",
 			"'%.*s' is encrypted: rows cannot compare it with %.*s", BYTES_ARG(path),
 			BYTES_ARG(op));
-	else if (literal->type != field->type)
+	else if (list_of(r, op, literal))
+		check_sealed_list(r, list_of(r, op, literal), field);
+	else if (type_of_literal(literal) != field->type)
 		complain(r->l->complaints, r->at, "a value of the field's own type, or $exists",
 			"'%.*s' is encrypted, and is never equal to this value", BYTES_ARG(path));
 }
@@ -125,7 +193,8 @@ static void check_literal(
 	else if (node->field != NO_FIELD)
 		check_sealed_literal(r, path, op, literal, &r->l->policy->encrypted[node->field]);
 	else if (at && node->type && !bytes_equal_str(op, "$exists") &&
-		 literal->type != TYPE_NULL && !fits_type(literal, node->type))
+		 literal->type != TYPE_NULL && !list_of(r, op, literal) &&
+		 !fits_type(literal, node->type))
 		complain(r->l->complaints, r->at, "a value of the field's own type",
 			"'%.*s' is declared with another type than the value it is compared with",
 			BYTES_ARG(path));

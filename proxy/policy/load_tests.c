@@ -2,7 +2,7 @@
 
 #define TEST_KEYS        "name as namespace document row sees command expect"
 #define TEST_UNSUPPORTED "given reply"
-#define AS_KEYS          "role attributes purpose"
+#define AS_KEYS          "role attributes purpose relations"
 
 /* As in users.yaml: texts, whatever they look like. */
 static bool load_attributes(struct loader *l, const struct yaml_node *node, struct policy_test *t)
@@ -25,11 +25,30 @@ static bool load_attributes(struct loader *l, const struct yaml_node *node, stru
 	return l->complaints->count == 0;
 }
 
+static bool load_lists(struct loader *l, const struct yaml_node *node, struct policy_test *t)
+{
+	if (!load_is_mapping(l, node))
+		return false;
+	for (size_t i = 0; i < node->count; i++) {
+		const struct yaml_node *child = &node->children[i];
+		struct bytes template =
+			bytes_str(arena_format(&l->scratch, "${%.*s}", BYTES_ARG(child->key)));
+
+		if (!relation_of_template(l->policy, template))
+			return complain(l->complaints, child->key_at, "name one of `relations:`",
+				"there is no relation '%.*s'", BYTES_ARG(child->key));
+		if (!load_is_sequence(l, child))
+			return false;
+	}
+	return load_document(l, node, &t->lists);
+}
+
 static bool load_as(struct loader *l, const struct yaml_node *node, struct policy_test *t)
 {
 	const struct yaml_node *role = yaml_get(node, "role");
 	const struct yaml_node *attributes = yaml_get(node, "attributes");
 	const struct yaml_node *purpose = yaml_get(node, "purpose");
+	const struct yaml_node *relations = yaml_get(node, "relations");
 
 	if (!load_is_mapping(l, node) || !load_check_keys(l, node, AS_KEYS, ""))
 		return false;
@@ -38,6 +57,8 @@ static bool load_as(struct loader *l, const struct yaml_node *node, struct polic
 	t->role = load_copy(l, role->text);
 	if (purpose && load_is_text(l, purpose))
 		t->purpose = load_copy(l, purpose->text);
+	if (relations && !load_lists(l, relations, t))
+		return false;
 	return !attributes || load_attributes(l, attributes, t);
 }
 

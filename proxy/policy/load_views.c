@@ -56,6 +56,18 @@ static void load_view_fields(struct loader *l, const struct yaml_node *node, str
 		load_view_field(l, &node->children[i], v, scope);
 }
 
+/* A relation is read from what is stored. */
+static void refuse_as_origin(struct loader *l, const struct virtual_view *v)
+{
+	for (size_t i = 0; i < l->policy->nrelations; i++) {
+		const struct relation *r = &l->policy->relations[i];
+
+		if (bytes_equal(arena_dotted(&l->scratch, r->db, r->from), v->ns))
+			complain(l->complaints, r->at, "name a collection",
+				"the relation '%.*s' is read from a view", BYTES_ARG(r->name));
+	}
+}
+
 static void load_view(struct loader *l, const struct yaml_node *node)
 {
 	struct policy *p = l->policy;
@@ -68,6 +80,7 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 
 	v->at = node->key_at;
 	v->ns = load_copy(l, node->key);
+	refuse_as_origin(l, v);
 	if (!load_namespace(l, v->at, v->ns, &v->db, &v->name) || !load_is_mapping(l, node) ||
 		!load_check_keys(l, node, VIEW_KEYS, ""))
 		return;
@@ -87,6 +100,7 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 		load_rows(l, rows, &v->rows);
 	if (rows)
 		check_filter_types(l, rows->at, v->rows, v->from);
+	v->relations = relations_in(p, v->rows);
 	if (accountable && !load_bool(l, accountable, &v->accountable))
 		return;
 	if (min_group && !load_int(l, min_group, 2, POLICY_MIN_GROUP_MAX, &least))

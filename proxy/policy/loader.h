@@ -54,21 +54,29 @@ bool load_type(struct loader *l, const struct yaml_node *node, uint8_t *type);
  * quoted ones as strings.  Complains about what BSON cannot hold. */
 bool load_document(struct loader *l, const struct yaml_node *node, struct bytes *document);
 
-/* A row filter with ${user.NAME} templates. */
+/* A row filter with ${user.NAME} and ${RELATION} templates. */
 void load_rows(struct loader *l, const struct yaml_node *node, struct bytes *rows);
 /* Complains about literals of a loaded filter that no value of a declared field can equal. */
 void check_filter_types(
 	struct loader *l, struct place at, struct bytes filter, const struct collection *c);
 /* `protected` of a collection whose tree is there; NULL for none. */
 void load_protected(struct loader *l, const struct yaml_node *node, struct collection *c);
+/* A relation's `where`, with ${user.NAME} and ${now}. */
+void load_relation_where(struct loader *l, const struct yaml_node *node, struct bytes *where);
 /* "${user.NAME}" and nothing around it; *name is NAME. */
 bool is_user_template(struct bytes text, struct bytes *name);
+bool is_now_template(struct bytes text); /* "${now}" */
+/* "${NAME}" of a relation; NULL when it is none. */
+const struct relation *relation_of_template(const struct policy *p, struct bytes text);
+/* Those that a filter uses, a bit each. */
+uint32_t relations_in(const struct policy *p, struct bytes filter);
 
 void load_print(const struct yaml_node *node, uint8_t print[16]);
 
 /* The sections, in this order. */
 void load_classes(struct loader *l);
 void load_collections(struct loader *l);
+void load_relations(struct loader *l);
 void load_views(struct loader *l);
 void load_roles(struct loader *l);
 void load_exclusive(struct loader *l);

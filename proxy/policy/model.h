@@ -21,6 +21,10 @@
 #define POLICY_GRANTS_MAX      200 /* of one role */
 #define POLICY_FIELDS_MAX      500 /* of one collection or view */
 #define POLICY_PROTECTED_MAX   16  /* lines of one collection */
+#define POLICY_RELATIONS_MAX   32
+
+/* Of one list, and documents that it is read from. */
+#define POLICY_RELATION_VALUES_MAX 10000
 
 #define POLICY_MIN_GROUP_MAX 100000
 
@@ -147,6 +151,18 @@ struct collection {
 	struct place at;
 };
 
+/* A list that row filters may use as {$in: "${NAME}"}, read for each user. */
+struct relation {
+	struct bytes name;
+	struct bytes db, from;               /* a collection */
+	const struct collection *collection; /* what the policy says of it; NULL: nothing */
+	struct bytes where;                  /* a filter with ${user.…} and ${now} */
+	struct bytes gives;                  /* a path */
+	uint8_t type;                        /* that its values must have; 0: any */
+	uint8_t print[16];
+	struct place at;
+};
+
 /* One field of a virtual view. */
 struct view_field {
 	struct bytes name;
@@ -160,7 +176,8 @@ struct virtual_view {
 	struct bytes ns;
 	struct bytes db, name;
 	const struct collection *from;
-	struct bytes rows; /* a filter; may be empty */
+	struct bytes rows;  /* a filter; may be empty */
+	uint32_t relations; /* that it uses, a bit each */
 	struct view_field *fields;
 	size_t nfields;
 	bool accountable;
@@ -195,7 +212,8 @@ struct grant {
 	struct bytes db;         /* "*": any */
 	struct bytes collection; /* "*": any */
 	uint32_t actions;
-	struct bytes rows; /* a filter with ${user.…}; empty: all rows */
+	struct bytes rows;  /* a filter with ${user.…} and ${RELATION}; empty: all rows */
+	uint32_t relations; /* that it uses, a bit each */
 	struct see *sees;
 	size_t nsees;
 	struct see *changes; /* `of` alone counts */
@@ -235,6 +253,7 @@ struct policy_test {
 	struct bytes role;
 	struct bytes attributes; /* a document of strings */
 	struct bytes purpose;
+	struct bytes lists; /* a document: arrays, by the relation's name */
 	enum test_form form;
 	struct bytes ns; /* of the document */
 	struct bytes document;
@@ -255,6 +274,8 @@ struct policy {
 	size_t ncollections;
 	struct encrypted_field *encrypted;
 	size_t nencrypted;
+	struct relation *relations;
+	size_t nrelations;
 	struct virtual_view *views;
 	size_t nviews;
 	struct role *roles;

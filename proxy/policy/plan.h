@@ -90,8 +90,9 @@ struct reply_rules {
 
 /* Copies what a cursor needs into a block with one reference; holds the policy. */
 struct reply_rules *reply_rules_keep(const struct reply_rules *rules, struct policy *policy);
-/* Fills `print` in; before rules are kept. */
-void reply_rules_print(struct reply_rules *rules, const struct policy *p, const struct user *user,
+struct facts;
+/* Fills `print` in; before rules are kept.  `facts` are those of the decision. */
+void reply_rules_print(struct reply_rules *rules, const struct policy *p, const struct facts *facts,
 	struct bytes ns);
 struct reply_rules *reply_rules_ref(struct reply_rules *rules);
 void reply_rules_unref(struct reply_rules *rules);
@@ -111,7 +112,8 @@ struct plan {
 	struct bytes upstream_collection; /* differs for a virtual view */
 	struct bytes rule;                /* that allowed, or that came nearest */
 	struct bytes role, purpose;
-	struct bytes rows; /* the row filter that applies; empty: none */
+	struct bytes rows;            /* the row filter that applies; empty: none */
+	const struct relation *needs; /* a list that the decision lacks, or NULL */
 	size_t reason_len;
 	struct edit *edits;
 	size_t nedits, edits_capacity;

@@ -43,16 +43,38 @@ struct facts {
 	uint8_t address[16]; /* of the client; IPv4 mapped into IPv6 */
 	int64_t now_us;      /* since 1970-01-01 UTC */
 	struct bytes vault;  /* namespace of the key vault: nobody's */
+	/* Lists of relations, as far as they were read. */
+	const struct relation_list *const *lists;
+	size_t nlists;
 };
 
+/* What a relation gives a user now. */
+struct relation_list {
+	const struct relation *of;
+	struct bytes values; /* an array, sorted, each value once */
+	uint8_t print[16];   /* of the relation and the values */
+};
+/* Makes the find that reads a relation for the user of `facts`: *c and *plan are what
+ * transform_request takes, in `arena`.  False when the user lacks an attribute. */
+bool policy_relation_find(const struct policy *p, const struct relation *r,
+	const struct facts *facts, struct arena *arena, struct command *c, struct plan *plan,
+	struct fault *why) MUST_CHECK;
+/* Appends the array of its values, from the answer to that find, opened. */
+bool policy_relation_values(const struct relation *r, struct bytes reply, struct buf *out,
+	struct fault *why) MUST_CHECK;
+/* Sets `print`. */
+void policy_relation_print(struct relation_list *list);
+
 /* True: *plan says what is to be done.  False: *why says what the client is told, and
- * *plan holds what the record needs (row, ns, rule, purpose, as far as known). */
+ * *plan holds what the record needs (row, ns, rule, purpose, as far as known).  If then
+ * plan->needs is set, this relation's list is to be read, and to be asked again with it. */
 bool policy_decide(const struct policy *p, const struct facts *facts, const struct command *c,
 	struct arena *arena, struct plan *plan, struct fault *why) MUST_CHECK;
 
-/* Whether a cursor that was opened under `rules` may go on under today's policy. */
+/* Whether a cursor that was opened under `rules` may go on under today's policy.  False with
+ * *needs set: this relation's list is to be read, and to be asked again with it. */
 bool policy_still_allows(const struct policy *p, const struct facts *facts,
-	const struct reply_rules *rules, struct bytes ns);
+	const struct reply_rules *rules, struct bytes ns, const struct relation **needs);
 
 /* Appends a stored validator, the value of `validator` in a collection's options, as its
  * author wrote it: encrypted paths with their own type, without what the proxy added. */

@@ -95,6 +95,9 @@ static bool check_operator(const struct element *e, struct fault *why)
 	if (bytes_equal_str(e->name, "$eq") || bytes_equal_str(e->name, "$ne") || is_order(e->name))
 		return is_scalar(e) || fault_name(why, FAULT_WRONG_TYPE, e->name);
 	if (bytes_equal_str(e->name, "$in") || bytes_equal_str(e->name, "$nin")) {
+		/* "${…}" is a template: a list stands there before anything is matched. */
+		if (e->type == TYPE_STRING && bytes_start_with(element_string(e), bytes_str("${")))
+			return true;
 		if (e->type != TYPE_ARRAY)
 			return fault_name(why, FAULT_WRONG_TYPE, e->name);
 		it = doc_iter_of(e->value);
@@ -255,7 +258,7 @@ static bool is_in(const struct element *value, bool there, const struct element 
 	struct doc_iter it = doc_iter_of(list->value);
 	struct element wanted;
 
-	while (doc_next(&it, &wanted))
+	while (list->type == TYPE_ARRAY && doc_next(&it, &wanted))
 		if (equals(value, there, &wanted))
 			return true;
 	return false;

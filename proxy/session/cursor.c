@@ -168,8 +168,10 @@ static bool check_still_allowed(struct exchange *x, int64_t id, struct fault *wh
 	/* Names of collections and databases are judged one by one, under today's policy. */
 	if (x->rules->form == REPLY_COLLECTIONS || x->rules->form == REPLY_DATABASES)
 		return true;
-	if (policy_still_allows(x->snapshot->policy, &x->facts, x->rules, x->cursor.ns))
+	if (policy_still_allows(x->snapshot->policy, &x->facts, x->rules, x->cursor.ns, &x->needs))
 		return true;
+	if (x->needs)
+		return fault_set(why, FAULT_RELATION, "a list is missing");
 	kill_upstream_cursor(x->worker, &x->cursor);
 	cursors_forget(x->worker->server->cursors, id);
 	x->has_cursor = false;
@@ -226,7 +228,7 @@ static int64_t enter_cursor(struct exchange *x, int64_t upstream_id, struct byte
 
 	memcpy(cursor.session, x->lsid, LSID_LEN);
 	memcpy(cursor.request, x->request, sizeof(cursor.request));
-	reply_rules_print(&x->plan.reply, x->snapshot->policy, x->facts.user, x->plan.ns);
+	reply_rules_print(&x->plan.reply, x->snapshot->policy, &x->facts, x->plan.ns);
 	rules = reply_rules_keep(&x->plan.reply, x->snapshot->policy);
 	cursor.plan = rules;
 	x->cursor.id = cursors_add(x->worker->server->cursors, &cursor, ref_rules, unref_rules,

@@ -38,15 +38,25 @@ struct exchange *exchange_new(struct session *s)
 	return x;
 }
 
+static void give_cursor_back(struct exchange *x)
+{
+	struct worker *w = x->worker;
+
+	if (x->rules)
+		reply_rules_unref(x->rules);
+	x->rules = NULL;
+	if (x->has_cursor)
+		cursors_give_back(w->server->cursors, x->cursor.id, net_loop_now_us(w->loop));
+	x->has_cursor = false;
+}
+
 void exchange_free(struct exchange *x)
 {
 	struct worker *w = x->worker;
 	struct session *s = x->session;
 
-	if (x->rules)
-		reply_rules_unref(x->rules);
-	if (x->has_cursor)
-		cursors_give_back(w->server->cursors, x->cursor.id, net_loop_now_us(w->loop));
+	give_cursor_back(x);
+	relations_release(x);
 	if (x->delay)
 		net_timer_free(x->delay);
 	snapshot_unref(x->snapshot);
@@ -71,8 +81,11 @@ void exchange_free(struct exchange *x)
 
 void exchange_orphan(struct exchange *x)
 {
+	bool waits = x->awaited || x->delay;
+
 	x->session = NULL;
-	if (x->delay) {
+	relations_forget(x);
+	if (waits) {
 		exchange_free(x);
 		return;
 	}
@@ -231,8 +244,11 @@ static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 		return fault_set(why, FAULT_AUDIT_STOPPED, "access is stopped");
 	if (!transform_check_literals(x->snapshot->keyring, &x->command, why))
 		return false;
-	if (!policy_decide(x->snapshot->policy, &x->facts, &x->command, &x->arena, &x->plan, why))
+	x->needs = NULL;
+	if (!policy_decide(x->snapshot->policy, &x->facts, &x->command, &x->arena, &x->plan, why)) {
+		x->needs = x->plan.needs;
 		return false;
+	}
 	if (!read_logical_session(x, why) || !check_concerns(x, why))
 		return false;
 	if (x->plan.row->id == COMMAND_GET_MORE && !open_get_more(x, why))
@@ -253,6 +269,41 @@ static void carry_out(struct exchange *x)
 		forward(x);
 }
 
+/* Of its own from now on: the message is gone once this call returns. */
+static void keep_message(struct exchange *x)
+{
+	struct fault unwanted;
+
+	x->message = arena_copy(&x->arena, x->message);
+	if (!command_parse(&x->command, x->message, &unwanted))
+		abort(); /* the same bytes were parsed before */
+}
+
+static void decide_and_carry_out(struct exchange *x)
+{
+	struct fault why = {.code = FAULT_NONE};
+	unsigned labels = 0;
+
+	while (!decide(x, &why, &labels)) {
+		enum list_state state = LIST_REFUSED;
+
+		if (x->needs) {
+			give_cursor_back(x);
+			state = relations_want(x, x->needs, &why);
+		}
+		if (state == LIST_REFUSED) {
+			exchange_refuse(x, &why, labels);
+			return;
+		}
+		if (state == LIST_COMING) {
+			keep_message(x);
+			return;
+		}
+	}
+	prepare_record(x);
+	carry_out(x);
+}
+
 static void run_command(struct exchange *x)
 {
 	const struct command_row *row = command_look_up(x->command.name);
@@ -270,18 +321,22 @@ static void run_command(struct exchange *x)
 		answer_locally(x);
 		return;
 	}
-	if (!decide(x, &why, &labels)) {
-		exchange_refuse(x, &why, labels);
-		return;
-	}
-	prepare_record(x);
-	carry_out(x);
+	decide_and_carry_out(x);
+}
+
+void exchange_go_on(struct exchange *x, const struct fault *why)
+{
+	if (why)
+		exchange_refuse(x, why, 0);
+	else
+		decide_and_carry_out(x);
 }
 
 void exchange_run(struct exchange *x, struct bytes message)
 {
 	struct fault why = {.code = FAULT_NONE};
 
+	x->message = message;
 	count(x->worker, METRIC_COMMANDS, 1);
 	(void)worker_snapshot(x->worker);
 	if (command_parse(&x->command, message, &why)) {

@@ -35,6 +35,8 @@ enum metric {
 
 struct budget;
 struct waiting;
+struct relations;
+struct kept_list;
 
 struct server {
 	struct server_config config;
@@ -67,7 +69,8 @@ struct worker {
 	struct transform *transforms[TRANSFORMS_MAX]; /* used last first */
 	struct session *sessions;
 	struct exchange *spare; /* of exchanges, for the next command */
-	size_t in_flight;       /* exchanges, those without a client included */
+	struct relations *relations;
+	size_t in_flight; /* exchanges, those without a client included */
 	struct net_timer *housekeeping;
 	struct net_timer *last_call; /* while draining */
 	atomic_size_t nsessions;     /* given to it, opened or not */
@@ -141,9 +144,26 @@ bool budget_take(struct budget *b, struct session *s, uint64_t n);
 void budget_give_back(struct budget *b, uint64_t n);
 void budget_forget(struct budget *b, struct session *s);
 
-/* One request and its answer. */
-enum step { STEP_NEXT, STEP_WAIT, STEP_ANSWER, STEP_CLOSE };
+/* Lists of relations as this worker has read them: each for a user, for a minute, under one
+ * snapshot.  At most RELATIONS_BYTES of them are kept. */
+#define RELATIONS_BYTES (16u * 1024 * 1024)
+struct relations *relations_new(struct worker *w);
+void relations_free(struct relations *r);
+/* Drops what is too old, and the oldest of what is too much. */
+void relations_expire(struct relations *r, uint64_t now_us);
+enum list_state {
+	LIST_THERE,  /* the exchange's facts have it now */
+	LIST_COMING, /* exchange_go_on is called when it is there, or cannot be */
+	LIST_REFUSED,
+};
+enum list_state relations_want(
+	struct exchange *x, const struct relation *relation, struct fault *why) MUST_CHECK;
+/* The exchange waits no longer. */
+void relations_forget(struct exchange *x);
+/* Gives its lists back. */
+void relations_release(struct exchange *x);
 
+/* One request and its answer. */
 struct exchange {
 	struct session *session; /* NULL: the client is gone, the rest runs for the record */
 	struct worker *worker;
@@ -151,6 +171,13 @@ struct exchange {
 	struct arena arena;
 	struct snapshot *snapshot;
 	struct facts facts;
+	struct bytes message;   /* valid until the first wait; a copy from then on */
+	/* lists of relations that its facts hold */
+	struct kept_list *lists[POLICY_RELATIONS_MAX];
+	const struct relation_list *known_lists[POLICY_RELATIONS_MAX];
+	const struct relation *needs; /* a list that is missing */
+	struct kept_list *awaited;    /* that is on its way */
+	struct exchange *next_waiting;
 	struct plan plan;
 	char request[AUDIT_REQUEST_LEN + 1];
 	uint64_t began_us;
@@ -201,6 +228,8 @@ void exchange_free(struct exchange *x);
 void exchange_run(struct exchange *x, struct bytes message);
 /* The client is gone: nothing is answered any more, but what was begun is recorded. */
 void exchange_orphan(struct exchange *x);
+/* A list that it has waited for is there, or, for the reason given, is not. */
+void exchange_go_on(struct exchange *x, const struct fault *why);
 /* Ends with an answer that only says a fault; records it as a refusal if it is one. */
 void exchange_refuse(struct exchange *x, const struct fault *why, unsigned labels);
 /* The answer is in x->reply: records what is to be recorded, then sends. */

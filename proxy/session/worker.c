@@ -117,6 +117,7 @@ static void keep_house(void *context)
 	uint64_t now_us = net_loop_now_us(w->loop);
 
 	note_pool(w);
+	relations_expire(w->relations, now_us);
 	/* One of the workers is enough for what all share. */
 	if (w == w->server->workers) {
 		cursors_expire(w->server->cursors, now_us, kill_upstream_cursor, w);
@@ -146,6 +147,7 @@ void worker_init(struct worker *w, struct server *s)
 	w->server = s;
 	w->loop = net_loop_new();
 	w->pool = upstream_pool_new(s->parts.upstream, w->loop);
+	w->relations = relations_new(w);
 	w->ring = audit_ring_new(s->parts.audit, wake_for_audit, w);
 	buf_init(&w->text, TEXT_MAX);
 	w->housekeeping = net_timer_new(w->loop, keep_house, w);
@@ -174,6 +176,7 @@ void worker_fini(struct worker *w)
 		return;
 	net_timer_free(w->housekeeping);
 	net_timer_free(w->last_call);
+	relations_free(w->relations);
 	upstream_pool_free(w->pool);
 	audit_ring_free(w->ring);
 	for (size_t i = 0; i < TRANSFORMS_MAX; i++)

@@ -11,6 +11,8 @@ struct testing {
 	struct arena arena;
 	struct user user;
 	struct facts facts;
+	struct relation_list lists[POLICY_RELATIONS_MAX];
+	const struct relation_list *known[POLICY_RELATIONS_MAX];
 	struct buf message;
 };
 
@@ -39,6 +41,22 @@ static void make_user(struct testing *t, struct bytes vault)
 	/* From where the role may be used, at a time when it may. */
 	if (role->nnetworks)
 		memcpy(t->facts.address, role->networks[0].address, sizeof(t->facts.address));
+}
+
+/* What the test says that relations give; of the others nothing is known. */
+static void make_lists(struct testing *t)
+{
+	for (size_t i = 0; t->test->lists.len && i < t->policy->nrelations; i++) {
+		const struct relation *r = &t->policy->relations[i];
+		struct element e;
+
+		if (!doc_find_name(t->test->lists, r->name, &e))
+			continue;
+		t->lists[t->facts.nlists] = (struct relation_list){.of = r, .values = e.value};
+		t->known[t->facts.nlists] = &t->lists[t->facts.nlists];
+		t->facts.nlists++;
+	}
+	t->facts.lists = t->known;
 }
 
 static void make_message(struct testing *t, struct bytes document)
@@ -154,6 +172,7 @@ static bool run_one(struct testing *t, struct bytes vault)
 	};
 
 	make_user(t, vault);
+	make_lists(t);
 	return forms[t->test->form](t);
 }
 

@@ -17,12 +17,17 @@
 	"      name: {class: identity, type: string, encrypt: {algorithm: deterministic}}\n" \
 	"      ssn: {class: identity, type: string, encrypt: {algorithm: random}}\n"         \
 	"      vip: {class: technical, type: bool}\n"                                        \
-	"      n: {class: technical, type: int}\n"
+	"      n: {class: technical, type: int}\n"                                           \
+	"      age: {class: identity, type: int, encrypt: {algorithm: deterministic}}\n"
 #define ROLES           "roles: {a: {grants: [{namespace: db.c, do: [read]}]}}\n"
 #define PROTECTED(line) HEAD FIELDS "    protected: [" line "]\n" ROLES
 #define ROWS(filter) \
 	HEAD FIELDS "roles: {a: {grants: [{namespace: db.c, do: [read], rows: " filter "}]}}\n"
 
+#define TEAM "{from: db.team, where: {u: \"${user.id}\"}, gives: p}"
+#define RELATION(relation, filter)                  \
+	HEAD FIELDS "relations:\n  team: " relation \
+		    "\nroles: {a: {grants: [{namespace: db.c, do: [read], rows: " filter "}]}}\n"
 #define EXCLUSIVE(lists) "mongoward: 1\nroles: {a: {}, b: {}, c: {}}\nexclusive: " lists "\n"
 
 static const struct {
@@ -33,50 +38,105 @@ static const struct {
 		PROTECTED("{where: {vip: true}, only: [a]}, {where: {n: {$gt: 3}}, only: [a]}"),
 		NULL},
 	{"no list", HEAD FIELDS "    protected: {where: {vip: true}, only: [a]}\n" ROLES,
-		":10:16: a list is expected"},
-	{"no where", PROTECTED("{only: [a]}"), ":10:17: protected rows need where and only"},
+		":11:16: a list is expected"},
+	{"no where", PROTECTED("{only: [a]}"), ":11:17: protected rows need where and only"},
 	{"no only", PROTECTED("{where: {vip: true}}"),
-		":10:17: protected rows need where and only"},
-	{"empty where", PROTECTED("{where: {}, only: [a]}"), ":10:25: `where` names no path"},
+		":11:17: protected rows need where and only"},
+	{"empty where", PROTECTED("{where: {}, only: [a]}"), ":11:25: `where` names no path"},
 	{"empty only", PROTECTED("{where: {vip: true}, only: []}"),
-		":10:44: no role could read these rows"},
+		":11:44: no role could read these rows"},
 	{"unknown role", PROTECTED("{where: {vip: true}, only: [b]}"),
-		":10:44: there is no role 'b'"},
+		":11:44: there is no role 'b'"},
 	{"unknown key", PROTECTED("{where: {vip: true}, only: [a], but: 1}"),
-		":10:49: unknown key 'but'"},
+		":11:49: unknown key 'but'"},
 	{"template", PROTECTED("{where: {name: \"${user.id}\"}, only: [a]}"),
-		":10:32: '${user.id}' is somebody's own"},
+		":11:32: '${user.id}' is somebody's own"},
 	{"operator", PROTECTED("{where: {vip: {$regex: x}}, only: [a]}"),
-		":10:25: '$regex' is not supported in rows"},
+		":11:25: '$regex' is not supported in rows"},
 	{"type is ours", PROTECTED("{where: {vip: {$type: 4}}, only: [a]}"),
-		":10:25: '$type' is not supported in rows"},
-	{"reserved", PROTECTED("{where: {__mw.s: x}, only: [a]}"), ":10:25: __mw is reserved"},
-	{"index", PROTECTED("{where: {a.0: x}, only: [a]}"), ":10:25: 'a.0' is not a field path"},
+		":11:25: '$type' is not supported in rows"},
+	{"reserved", PROTECTED("{where: {__mw.s: x}, only: [a]}"), ":11:25: __mw is reserved"},
+	{"index", PROTECTED("{where: {a.0: x}, only: [a]}"), ":11:25: 'a.0' is not a field path"},
 	{"random", PROTECTED("{where: {ssn: x}, only: [a]}"),
-		":10:25: 'ssn' is encrypted: rows cannot compare it with $eq"},
+		":11:25: 'ssn' is encrypted: rows cannot compare it with $eq"},
 	{"random there", PROTECTED("{where: {ssn: {$exists: true}}, only: [a]}"), NULL},
 	{"order", PROTECTED("{where: {name: {$gt: x}}, only: [a]}"),
-		":10:25: 'name' is encrypted: rows cannot compare it with $gt"},
+		":11:25: 'name' is encrypted: rows cannot compare it with $gt"},
 	{"sealed null", PROTECTED("{where: {name: null}, only: [a]}"),
-		":10:25: 'name' is encrypted, and is never equal to this value"},
+		":11:25: 'name' is encrypted, and is never equal to this value"},
 	{"sealed number", PROTECTED("{where: {$or: [{n: 1}, {name: {$in: [x, 3]}}]}, only: [a]}"),
-		":10:25: 'name' is encrypted, and is never equal to this value"},
+		":11:25: 'name' is encrypted, and is never equal to this value"},
 	{"below sealed", PROTECTED("{where: {name.x: a}, only: [a]}"),
-		":10:25: 'name.x' lies within an encrypted field"},
+		":11:25: 'name.x' lies within an encrypted field"},
 	{"sealed list", PROTECTED("{where: {name: {$not: {$in: [x, y]}}}, only: [a]}"), NULL},
 	{"declared type", PROTECTED("{where: {vip: \"true\"}, only: [a]}"),
-		":10:25: 'vip' is declared with another type"},
+		":11:25: 'vip' is declared with another type"},
 	{"declared null", PROTECTED("{where: {vip: null}, only: [a]}"), NULL},
 	{"declared number", PROTECTED("{where: {n: {$lt: 1.5}}, only: [a]}"), NULL},
-	{"rows of a random field", ROWS("{ssn: x}"), ":10:22: 'ssn' is encrypted"},
+	{"rows of a random field", ROWS("{ssn: x}"), ":11:22: 'ssn' is encrypted"},
 	{"rows of a sealed field", ROWS("{name: \"${user.id}\"}"), NULL},
+	{"relation",
+		RELATION("{from: db.team, where: {u: \"${user.id}\", t: {$gt: \"${now}\"}}, gives: "
+			 "p}",
+			"{name: {$in: \"${team}\"}}"),
+		NULL},
+	{"relation of sealed paths",
+		RELATION("{from: db.c, where: {name: \"${user.id}\"}, gives: ssn}",
+			"{n: {$in: \"${team}\"}}"),
+		NULL},
+	{"relation by a random path",
+		RELATION("{from: db.c, where: {ssn: \"${user.id}\"}, gives: n}",
+			"{n: {$in: \"${team}\"}}"),
+		":12:29: 'ssn' is encrypted"},
+	{"rows by a random path", RELATION(TEAM, "{ssn: {$in: \"${team}\"}}"),
+		":13:22: 'ssn' is encrypted"},
+	{"two types",
+		RELATION(TEAM, "{$or: [{name: {$in: \"${team}\"}}, {age: {$in: \"${team}\"}}]}"),
+		":13:22: the relation 'team' is compared with encrypted fields of two types"},
+	{"a list as a value", RELATION(TEAM, "{name: \"${team}\"}"), ":13:65: '${team}' is a list"},
+	{"not in a list", RELATION(TEAM, "{n: {$nin: \"${team}\"}}"),
+		":13:69: '${team}' is a list"},
+	{"a value as a list", RELATION(TEAM, "{n: {$in: \"${user.id}\"}}"),
+		":13:68: '${user.id}' stands for nothing here"},
+	{"no such relation", RELATION(TEAM, "{n: {$in: \"${others}\"}}"),
+		":13:68: '${others}' stands for nothing here"},
+	{"now in rows", RELATION(TEAM, "{n: {$gt: \"${now}\"}}"),
+		":13:68: '${now}' stands for nothing here"},
+	{"a relation in a relation",
+		RELATION("{from: db.c, where: {n: {$in: \"${team}\"}}, gives: n}", "{n: 1}"),
+		":12:39: '${team}' cannot stand in a relation"},
+	{"no from", RELATION("{where: {n: 1}, gives: n}", "{n: 1}"),
+		":12:9: a relation needs from, where and gives"},
+	{"no collection", RELATION("{from: db, where: {n: 1}, gives: n}", "{n: 1}"),
+		":12:16: 'db' is not a namespace"},
+	{"a system database", RELATION("{from: admin.users, where: {n: 1}, gives: n}", "{n: 1}"),
+		":12:16: 'admin' is a system database"},
+	{"gives no path", RELATION("{from: db.c, where: {n: 1}, gives: a.0}", "{n: 1}"),
+		":12:44: 'a.0' is not a field path"},
+	{"gives a part", RELATION("{from: db.c, where: {n: 1}, gives: name.x}", "{n: 1}"),
+		":12:44: 'name.x' lies within an encrypted field"},
+	{"unknown key", RELATION("{from: db.c, where: {n: 1}, gives: n, for: 60}", "{n: 1}"),
+		":12:47: unknown key 'for'"},
+	{"date", RELATION("{from: db.c, where: {n: \"${now}\"}, gives: n}", "{n: 1}"),
+		":12:29: 'n' is declared with another type"},
+	{"reserved name", HEAD FIELDS "relations: {now: " TEAM "}\n" ROLES,
+		":11:13: 'now' cannot name a relation"},
+	{"of a view",
+		HEAD FIELDS "views: {db.team: {from: db.c, fields: {n: {of: n}}}}\n"
+			    "relations: {a: " TEAM "}\n" ROLES,
+		":12:13: the relation 'a' is read from a view"},
+	{"test without that relation",
+		HEAD FIELDS ROLES
+		"tests: [{name: t, as: {role: a, relations: {x: []}}, document: {}, "
+		"row: true}]\n",
+		":12:45: there is no relation 'x'"},
 	{"exclusive", EXCLUSIVE("[[a, b], [b, c], [c, \"*\"]]"), NULL},
 	{"no lists", EXCLUSIVE("[a, b]"), ":3:13: a list is expected"},
 	{"one role", EXCLUSIVE("[[a]]"), ":3:13: at least two roles are expected"},
 	{"no such role", EXCLUSIVE("[[a, d]]"), ":3:17: there is no role 'd'"},
 	{"a role twice", EXCLUSIVE("[[a, b, a]]"), ":3:20: 'a' stands twice"},
 	{"any twice", EXCLUSIVE("[[\"*\", a, \"*\"]]"), ":3:22: '*' stands twice"},
-	{"rows of another type", ROWS("{n: \"${user.n}\"}"), ":10:22: 'n' is declared"},
+	{"rows of another type", ROWS("{n: \"${user.n}\"}"), ":11:22: 'n' is declared"},
 };
 
 /* Sixteen lines, and one more. */
@@ -123,7 +183,7 @@ static void test_mistakes(void **state)
 	for (size_t i = 0; i < COUNT_OF(mistakes); i++)
 		failed += check_text(mistakes[i].name, mistakes[i].text, mistakes[i].complaint);
 	failed += check_text("16 lines", most, NULL);
-	failed += check_text("17 lines", more, ":10:16: over 16 kinds of protected rows");
+	failed += check_text("17 lines", more, ":11:16: over 16 kinds of protected rows");
 	free(most);
 	free(more);
 	assert_int_equal(failed, 0);
