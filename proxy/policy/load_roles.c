@@ -6,8 +6,9 @@
 
 #include "util/civil.h"
 
-#define ROLE_KEYS         "grants auth until networks"
-#define ROLE_UNSUPPORTED  "break_glass care on_behalf_of limits"
+#define ROLE_KEYS         "grants auth until networks limits"
+#define ROLE_UNSUPPORTED  "break_glass care on_behalf_of"
+#define LIMIT_KEYS        "documents_per_day commands_per_minute"
 #define GRANT_KEYS        "namespace do rows see change purpose"
 #define GRANT_UNSUPPORTED "statistics"
 
@@ -272,6 +273,30 @@ static void load_networks(struct loader *l, const struct yaml_node *node, struct
 		complain(l->complaints, node->at, "leave it out for any", "no network is named");
 }
 
+#define LIMIT_MAX 1000000000000ll
+
+static void load_limit(
+	struct loader *l, const struct yaml_node *limits, const char *name, uint64_t *limit)
+{
+	const struct yaml_node *node = yaml_get(limits, name);
+	int64_t n;
+
+	if (node && load_int(l, node, 1, LIMIT_MAX, &n))
+		*limit = (uint64_t)n;
+}
+
+static void load_limits(struct loader *l, const struct yaml_node *node, struct role *role)
+{
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LIMIT_KEYS, ""))
+		return;
+	load_limit(l, node, "documents_per_day", &role->limits.documents_per_day);
+	load_limit(l, node, "commands_per_minute", &role->limits.commands_per_minute);
+	if (!node->count)
+		complain(l->complaints, node->at, "limits: {documents_per_day: 20000}",
+			"no limit is named");
+	l->policy->any_limits = true;
+}
+
 static void load_role(struct loader *l, const struct yaml_node *node)
 {
 	struct policy *p = l->policy;
@@ -289,6 +314,8 @@ static void load_role(struct loader *l, const struct yaml_node *node)
 		load_until(l, yaml_get(node, "until"), role);
 	if (yaml_get(node, "networks"))
 		load_networks(l, yaml_get(node, "networks"), role);
+	if (yaml_get(node, "limits"))
+		load_limits(l, yaml_get(node, "limits"), role);
 	p->nroles++;
 	if (!grants || !load_is_sequence(l, grants))
 		return;

@@ -231,12 +231,19 @@ struct network {
 	unsigned bits;
 };
 
+/* Of one user under one role; 0: none. */
+struct role_limits {
+	uint64_t documents_per_day; /* a day is UTC's */
+	uint64_t commands_per_minute;
+};
+
 struct role {
 	struct bytes name;
 	bool auth_scram, auth_x509;
 	int64_t until_us; /* 0: for ever */
 	struct network *networks;
 	size_t nnetworks; /* 0: from anywhere */
+	struct role_limits limits;
 	struct grant *grants;
 	size_t ngrants;
 	struct hidden_rows *hidden; /* by number of the collection */
@@ -280,6 +287,7 @@ struct policy {
 	size_t nviews;
 	struct role *roles;
 	size_t nroles;
+	bool any_limits; /* of some role */
 	struct policy_test *tests;
 	size_t ntests;
 	struct map collections_by_ns, views_by_ns, roles_by_name; /* once all is loaded */

@@ -233,6 +233,10 @@ static int64_t enter_cursor(struct exchange *x, int64_t upstream_id, struct byte
 	cursor.plan = rules;
 	x->cursor.id = cursors_add(x->worker->server->cursors, &cursor, ref_rules, unref_rules,
 		net_loop_now_us(x->worker->loop));
+	/* For one that is killed before its first answer leaves. */
+	x->cursor.upstream_id = upstream_id;
+	x->cursor.server = x->server;
+	x->cursor.upstream_ns = arena_copy(&x->arena, upstream_ns);
 	x->has_cursor = true;
 	reply_rules_unref(rules);
 	return x->cursor.id;

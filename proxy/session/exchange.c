@@ -237,6 +237,22 @@ static bool is_answered_here(const struct command_row *row)
 	return row && (row->how == HOW_LOCAL || row->how == HOW_OWN);
 }
 
+static bool check_limits(struct exchange *x, struct fault *why)
+{
+	const struct policy *p = x->snapshot->policy;
+	const struct role *role =
+		p->any_limits && x->plan.role.len ? policy_role(p, x->plan.role) : NULL;
+
+	if (!role || !(role->limits.documents_per_day || role->limits.commands_per_minute))
+		return true;
+	x->limited = role;
+	if (usage_begin(x->worker->server->usage, &role->limits, x->facts.user->name, role->name,
+		    x->facts.now_us, why))
+		return true;
+	count(x->worker, METRIC_LIMITED, 1);
+	return false;
+}
+
 /* What a driver asks before it has logged in, and after: these never go upstream. */
 static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 {
@@ -253,7 +269,7 @@ static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 		return false;
 	if (x->plan.row->id == COMMAND_GET_MORE && !open_get_more(x, why))
 		return false;
-	return place_transaction(x, why, labels);
+	return check_limits(x, why) && place_transaction(x, why, labels);
 }
 
 static void carry_out(struct exchange *x)

@@ -134,6 +134,22 @@ static bool may_resend(const struct exchange *x, int32_t code, bool done)
 					x->session && !x->in_transaction);
 }
 
+/* An answer with more documents than are left does not leave; one that tells of a write that
+ * was done does. */
+static bool fits_limits(struct exchange *x, const struct disclosure *d, struct fault *why)
+{
+	enum reply_form form = x->plan.reply.form;
+
+	if (!x->limited || d->docs <= 0 ||
+		(form != REPLY_CURSOR && form != REPLY_VALUES && form != REPLY_VALUE))
+		return true;
+	if (usage_documents(x->worker->server->usage, &x->limited->limits, x->user,
+		    x->limited->name, x->facts.now_us, (uint64_t)d->docs, form == REPLY_VALUE))
+		return true;
+	count(x->worker, METRIC_LIMITED, 1);
+	return fault_set(why, FAULT_LIMIT_DOCUMENTS, "the answer passes the role's limit");
+}
+
 static void on_answer(struct exchange *x, struct bytes document)
 {
 	struct disclosure d;
@@ -152,6 +168,10 @@ static void on_answer(struct exchange *x, struct bytes document)
 	}
 	note_transaction(x);
 	if (!treat_reply(x, document, &d, &why)) {
+		answer_fault(x, &why);
+		return;
+	}
+	if (!fits_limits(x, &d, &why)) {
 		answer_fault(x, &why);
 		return;
 	}

@@ -36,6 +36,7 @@ enum metric {
 struct budget;
 struct waiting;
 struct relations;
+struct usage;
 struct kept_list;
 
 struct server {
@@ -47,6 +48,7 @@ struct server {
 	struct cursors *cursors;
 	struct transactions *transactions;
 	struct budget *budget;
+	struct usage *usage;
 	uint8_t service_id[OBJECT_ID_LEN];
 	pthread_mutex_t snapshot_lock;
 	struct snapshot *snapshot;
@@ -144,6 +146,17 @@ bool budget_take(struct budget *b, struct session *s, uint64_t n);
 void budget_give_back(struct budget *b, uint64_t n);
 void budget_forget(struct budget *b, struct session *s);
 
+/* Counts what users have had under roles with limits; from any thread. */
+struct usage *usage_new(void);
+void usage_free(struct usage *u);
+/* One more command.  False: a limit is reached. */
+bool usage_begin(struct usage *u, const struct role_limits *limits, struct bytes user,
+	struct bytes role, int64_t now_us, struct fault *why) MUST_CHECK;
+/* Documents of an answer that is about to leave.  False: they pass the limit, and are not
+ * counted; with `anyway` they are, and it is true. */
+bool usage_documents(struct usage *u, const struct role_limits *limits, struct bytes user,
+	struct bytes role, int64_t now_us, uint64_t n, bool anyway) MUST_CHECK;
+
 /* Lists of relations as this worker has read them: each for a user, for a minute, under one
  * snapshot.  At most RELATIONS_BYTES of them are kept. */
 #define RELATIONS_BYTES (16u * 1024 * 1024)
@@ -178,6 +191,7 @@ struct exchange {
 	const struct relation *needs; /* a list that is missing */
 	struct kept_list *awaited;    /* that is on its way */
 	struct exchange *next_waiting;
+	const struct role *limited; /* the role that decided, if it has limits */
 	struct plan plan;
 	char request[AUDIT_REQUEST_LEN + 1];
 	uint64_t began_us;

@@ -112,6 +112,7 @@ struct server *server_new(const struct server_config *config, const struct serve
 	s->cursors = cursors_new();
 	s->transactions = transactions_new();
 	s->budget = budget_new(config->memory);
+	s->usage = usage_new();
 	randombytes_buf(s->service_id, sizeof(s->service_id));
 	atomic_store(&s->next_connection, 1);
 	s->workers = memory_array(config->workers, sizeof(*s->workers));
@@ -226,6 +227,7 @@ void server_free(struct server *s)
 	cursors_free(s->cursors);
 	throttle_free(s->throttle);
 	budget_free(s->budget);
+	usage_free(s->usage);
 	snapshot_unref(s->snapshot);
 	pthread_mutex_destroy(&s->snapshot_lock);
 	pthread_mutex_destroy(&s->user_lock);

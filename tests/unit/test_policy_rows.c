@@ -28,6 +28,7 @@
 #define RELATION(relation, filter)                  \
 	HEAD FIELDS "relations:\n  team: " relation \
 		    "\nroles: {a: {grants: [{namespace: db.c, do: [read], rows: " filter "}]}}\n"
+#define LIMITS(limits)   "mongoward: 1\nroles: {a: {limits: " limits "}}\n"
 #define EXCLUSIVE(lists) "mongoward: 1\nroles: {a: {}, b: {}, c: {}}\nexclusive: " lists "\n"
 
 static const struct {
@@ -136,6 +137,14 @@ static const struct {
 	{"no such role", EXCLUSIVE("[[a, d]]"), ":3:17: there is no role 'd'"},
 	{"a role twice", EXCLUSIVE("[[a, b, a]]"), ":3:20: 'a' stands twice"},
 	{"any twice", EXCLUSIVE("[[\"*\", a, \"*\"]]"), ":3:22: '*' stands twice"},
+	{"limits", LIMITS("{documents_per_day: 1, commands_per_minute: 1000000000000}"), NULL},
+	{"no limit", LIMITS("{}"), ":2:21: no limit is named"},
+	{"zero", LIMITS("{documents_per_day: 0}"), ":2:41: a whole number from 1 to"},
+	{"too large", LIMITS("{commands_per_minute: 1000000000001}"),
+		":2:43: a whole number from 1 to"},
+	{"no number", LIMITS("{documents_per_day: few}"), ":2:41: a whole number from 1 to"},
+	{"unknown limit", LIMITS("{bytes_per_day: 5}"), ":2:22: unknown key 'bytes_per_day'"},
+	{"no mapping", LIMITS("20"), ":2:21: a mapping is expected"},
 	{"rows of another type", ROWS("{n: \"${user.n}\"}"), ":11:22: 'n' is declared"},
 };
 
