@@ -16,6 +16,12 @@ static struct place whole(const char *file)
 bool field_keys_open(struct field_keys *k, const char *config_file_name, uint64_t wait_us,
 	struct complaints *complaints, int *code)
 {
+	return field_keys_open_policy(k, config_file_name, NULL, wait_us, complaints, code);
+}
+
+bool field_keys_open_policy(struct field_keys *k, const char *config_file_name, const char *folder,
+	uint64_t wait_us, struct complaints *complaints, int *code)
+{
 	struct fault why;
 
 	*k = (struct field_keys){0};
@@ -23,7 +29,7 @@ bool field_keys_open(struct field_keys *k, const char *config_file_name, uint64_
 	k->config = config_load(config_file_name, complaints);
 	if (!k->config)
 		return false;
-	k->policy = policy_load(k->config->policy, complaints);
+	k->policy = policy_load(folder ? folder : k->config->policy, complaints);
 	if (!k->policy)
 		return false;
 	k->master = master_load(k->config->keys.file, k->config->keys.require_mlock, &why);

@@ -20,6 +20,9 @@ struct field_keys {
  * something is wrong; *code is then the exit code.  field_keys_close in either case. */
 bool field_keys_open(struct field_keys *k, const char *config_file, uint64_t wait_us,
 	struct complaints *complaints, int *code) MUST_CHECK;
+/* The same with the policy of another folder. */
+bool field_keys_open_policy(struct field_keys *k, const char *config_file, const char *folder,
+	uint64_t wait_us, struct complaints *complaints, int *code) MUST_CHECK;
 void field_keys_close(struct field_keys *k);
 
 /* Encrypted fields of the policy that have no key. */

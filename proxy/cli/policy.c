@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/policy_lints.h"
+#include "cli/policy_risk.h"
 #include "transform/policy_test.h"
 
 #define VAULT "encryption.__keyVault"
@@ -98,7 +99,7 @@ static int test(struct policy *p, bool json, struct complaints *complaints)
 	return CLI_NO;
 }
 
-int cli_policy(int argc, char **argv)
+static int check_or_test(int argc, char **argv)
 {
 	const char *verb = NULL, *folder = NULL;
 	struct check_options options = {0};
@@ -129,4 +130,11 @@ int cli_policy(int argc, char **argv)
 	policy_unref(p);
 	complaints_fini(&complaints);
 	return code;
+}
+
+int cli_policy(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "risk") == 0)
+		return cli_policy_risk(argc - 1, argv + 1);
+	return check_or_test(argc, argv);
 }

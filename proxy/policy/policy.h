@@ -36,6 +36,11 @@ bool policy_roles_exclude(
 bool policy_check_exclusive(
 	const struct policy *p, const struct users *users, struct complaints *complaints);
 
+/* Appends a row filter with attributes in place of its ${user.NAME}.  False: *missing is what
+ * stands for a value that none of them gives. */
+bool policy_fill_rows(struct bytes rows, const struct attribute *attributes, size_t n,
+	struct buf *out, struct bytes *missing) MUST_CHECK;
+
 /* What is known about the one who asks, and about now. */
 struct facts {
 	const struct user *user;

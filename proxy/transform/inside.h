@@ -31,6 +31,9 @@ struct value {
 	struct bytes bytes;
 };
 
+/* The first subject line whose parts are all there, or NULL. */
+const struct subject_line *subject_line_of(
+	const struct collection *c, const struct value parts[ID_PART + 1]);
 /* The token of the first subject line whose parts are all there; else of the _id, which is
  * parts[ID_PART].  False when there is not even that. */
 bool subject_of(struct transform *t, enum token_kind kind, const struct collection *c,
@@ -92,6 +95,8 @@ void walk_fini(struct walk *w);
 bool walk_document(struct walk *w, struct bytes doc, struct buf *out) MUST_CHECK;
 /* A value under the rules' tree itself. */
 bool walk_value(struct walk *w, const struct element *e, struct buf *out) MUST_CHECK;
+/* Fills in the parts of a stored document, opened. */
+bool walk_find_parts(struct walk *w, struct bytes doc) MUST_CHECK;
 /* A row of a virtual view, made of a stored document. */
 bool walk_row(struct walk *w, struct bytes doc, struct buf *out) MUST_CHECK;
 /* Keeps the parts of a subject, each under its path, and under the last the _id. */

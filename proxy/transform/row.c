@@ -171,7 +171,7 @@ bool find_parts_at(struct walk *w, struct bytes doc, const struct bytes paths[ID
 	return true;
 }
 
-static bool find_parts(struct walk *w, struct bytes doc)
+bool walk_find_parts(struct walk *w, struct bytes doc)
 {
 	struct bytes paths[ID_PART + 1];
 
@@ -219,7 +219,7 @@ bool walk_row(struct walk *w, struct bytes doc, struct buf *out)
 
 	for (size_t i = 0; i < rules->nview_fields; i++)
 		subjects |= rules->view_fields[i]->of_subject;
-	if (subjects && !find_parts(w, doc))
+	if (subjects && !walk_find_parts(w, doc))
 		return false;
 	for (size_t i = 0; i < rules->nview_fields; i++) {
 		const struct view_field *field = rules->view_fields[i];

@@ -47,7 +47,7 @@ static bool is_there(const struct value *value)
 	       value->type != TYPE_DOCUMENT && value->type != TYPE_ARRAY;
 }
 
-static const struct subject_line *first_complete(
+const struct subject_line *subject_line_of(
 	const struct collection *c, const struct value parts[ID_PART + 1])
 {
 	for (size_t i = 0; i < c->nsubjects; i++) {
@@ -85,7 +85,7 @@ bool subject_line_token(const struct master *m, enum token_kind kind, const stru
 bool subject_of(struct transform *t, enum token_kind kind, const struct collection *c,
 	const struct value parts[ID_PART + 1], struct subject_token *out)
 {
-	const struct subject_line *line = first_complete(c, parts);
+	const struct subject_line *line = subject_line_of(c, parts);
 
 	out->of_id = !line;
 	if (!line && !parts[ID_PART].type)
@@ -161,7 +161,7 @@ void put_own_subject(struct transform *t, const struct collection *c,
 	struct own_name n = {.prefix = strlen(prefix)};
 
 	memcpy(n.text, prefix, n.prefix);
-	if (!first_complete(c, parts) || !subject_of(t, TOKEN_SUBJECT, c, parts, &subject) ||
+	if (!subject_line_of(c, parts) || !subject_of(t, TOKEN_SUBJECT, c, parts, &subject) ||
 		!subject_of(t, TOKEN_NOISE, c, parts, &noise))
 		return;
 	doc_put_binary(out, own_name(&n, "s"), 0, bytes_of(subject.token.bytes, TOKEN_LEN));

@@ -59,5 +59,12 @@ bool upstream_vault_read(struct upstream *u, const char *ns, upstream_document_f
 /* Inserts key documents, w:majority, after making the unique partial index on keyAltNames. */
 bool upstream_vault_insert(struct upstream *u, const char *ns, const struct bytes *documents,
 	size_t n, struct fault *why) MUST_CHECK;
+/* Documents of a collection, as far as `each` returns true: at most `limit` of them (0: all),
+ * with the fields of `projection` (a document; empty: all), from a secondary where there is one.  Nothing
+ * is written.  False and a fault: the deployment, not `each`, ended it. */
+bool upstream_scan(struct upstream *u, const char *ns, struct bytes projection, int64_t limit,
+	upstream_document_fn *each, void *context, struct fault *why) MUST_CHECK;
+/* About how many there are; 0 when that cannot be told. */
+uint64_t upstream_estimate(struct upstream *u, const char *ns);
 
 #endif

@@ -1,0 +1,54 @@
+#include "policy/loader.h"
+
+static struct bytes find(const struct attribute *attributes, size_t n, struct bytes name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bytes_equal(attributes[i].name, name))
+			return attributes[i].value;
+	return bytes_of("", 0);
+}
+
+static bool fill(struct buf *out, struct bytes doc, const struct attribute *attributes, size_t n,
+	struct bytes *missing)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+
+	while (doc_next(&it, &e)) {
+		struct bytes text = e.type == TYPE_STRING ? element_string(&e) : bytes_of("", 0);
+		struct bytes name, value = {0};
+
+		if (bytes_start_with(text, bytes_str("${"))) {
+			if (is_user_template(text, &name))
+				value = find(attributes, n, name);
+			*missing = text;
+			if (!value.len)
+				return false;
+			doc_put_string(out, e.name, value);
+		} else if (element_is_document(&e)) {
+			size_t begun = (e.type == TYPE_ARRAY ? doc_put_array : doc_put_document)(
+				out, e.name);
+
+			if (!fill(out, e.value, attributes, n, missing))
+				return false;
+			doc_end(out, begun);
+		} else {
+			doc_put_element(out, &e);
+		}
+	}
+	return true;
+}
+
+bool policy_fill_rows(struct bytes rows, const struct attribute *attributes, size_t n,
+	struct buf *out, struct bytes *missing)
+{
+	size_t begun;
+
+	if (!rows.len || doc_is_empty(rows))
+		return true;
+	begun = doc_begin(out);
+	if (!fill(out, rows, attributes, n, missing))
+		return false;
+	doc_end(out, begun);
+	return true;
+}
