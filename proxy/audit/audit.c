@@ -4,65 +4,41 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "audit/inside.h"
 #include "audit/writer.h"
 #include "keys/locked.h"
+#include "keys/signing_key.h"
 #include "util/clock.h"
-#include "util/file.h"
+#include "util/hex.h"
 #include "util/log.h"
 #include "util/memory.h"
 
 #define OUT_MAX         (64u * 1024 * 1024)
 #define UNWITNESSED_MAX (1024u * 1024)
-#define SEED_FILE_MAX   1024u
 #define SPARES_MAX      4u
 
 /* ------------------------------------------------------------------ signing key */
 
-/* 32 bytes, raw or as a line of hex. */
-static bool read_seed(const struct buf *file, uint8_t seed[crypto_sign_SEEDBYTES])
-{
-	struct bytes text = buf_bytes(file);
-
-	if (text.len == crypto_sign_SEEDBYTES) {
-		memcpy(seed, text.at, crypto_sign_SEEDBYTES);
-		return true;
-	}
-	while (text.len && (text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r'))
-		text.len--;
-	return line_unhex(text, seed, crypto_sign_SEEDBYTES);
-}
-
 static bool load_signer(struct audit *a, struct complaints *complaints)
 {
 	struct place at = {.file = a->config.signing_key};
-	uint8_t seed[crypto_sign_SEEDBYTES], hash[LINE_HASH_LEN];
-	const char *problem = NULL;
-	struct buf file;
-	bool locked, fine;
+	uint8_t hash[LINE_HASH_LEN];
+	struct signing_key *key;
+	bool locked;
 	struct fault why;
 
 	a->signer = locked_array(1, sizeof(*a->signer), false, &locked, &why);
 	if (!a->signer)
 		return complain(complaints, at, NULL, "%s", why.detail);
-	buf_init(&file, SEED_FILE_MAX);
-	(void)buf_reserve(&file, SEED_FILE_MAX);
-	fine = file_read_secret(a->config.signing_key, &file, &problem);
-	if (!fine)
-		complain(complaints, at, NULL, "%s", problem ? problem : "cannot be read");
-	else if (!(fine = read_seed(&file, seed)))
-		complain(complaints, at, "mongoward init makes one",
-			"is no signing key: 32 bytes, raw or in hex, are expected");
-	buf_wipe(&file);
-	if (fine) {
-		crypto_sign_seed_keypair(a->signer->public_key, a->signer->seed_and_public, seed);
-		line_hash(bytes_of(a->signer->public_key, 32), hash);
-		sodium_bin2hex(a->signer->id, sizeof(a->signer->id), hash, 8);
-	}
-	sodium_memzero(seed, sizeof(seed));
-	return fine;
+	key = signing_key_load(a->config.signing_key, &why);
+	if (!key)
+		return complain(complaints, at, NULL, "%s", why.detail);
+	memcpy(a->signer->seed_and_public, key->seed_and_public, sizeof(key->seed_and_public));
+	memcpy(a->signer->public_key, key->public_key, sizeof(key->public_key));
+	signing_key_free(key);
+	line_hash(bytes_of(a->signer->public_key, 32), hash);
+	hex_write(hash, 8, a->signer->id);
+	return true;
 }
 
 /* --------------------------------------------------------------- opening, closing */

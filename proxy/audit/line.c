@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "util/civil.h"
+#include "util/hex.h"
 
 _Static_assert(LINE_HASH_LEN <= crypto_generichash_BYTES_MAX, "a hash of BLAKE2b");
 
@@ -146,15 +147,7 @@ void line_hash(struct bytes text, uint8_t hash[LINE_HASH_LEN])
 
 bool line_unhex(struct bytes hex, uint8_t *out, size_t len)
 {
-	if (hex.len != 2 * len)
-		return false;
-	for (size_t i = 0; i < hex.len; i++)
-		if (!((hex.at[i] >= '0' && hex.at[i] <= '9') ||
-			    (hex.at[i] >= 'a' && hex.at[i] <= 'f')))
-			return false;
-	for (size_t i = 0; i < len; i++)
-		out[i] = (uint8_t)(hex_digit(hex.at[2 * i]) << 4 | hex_digit(hex.at[2 * i + 1]));
-	return true;
+	return hex_read(hex, out, len);
 }
 
 bool line_parse_time(struct bytes text, int64_t *time_us)

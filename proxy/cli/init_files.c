@@ -9,6 +9,7 @@
 
 #include "cli/certificates.h"
 #include "keys/master.h"
+#include "keys/signing_key.h"
 #include "util/file.h"
 #include "util/memory.h"
 
@@ -149,22 +150,12 @@ static bool put_master_key(const struct init_request *r, struct complaints *c)
 /* The seed as a line of hex, and beside it the public key, for auditors to keep. */
 static bool put_signing_key(const struct init_request *r, struct complaints *c)
 {
-	uint8_t seed[crypto_sign_SEEDBYTES], public_key[crypto_sign_PUBLICKEYBYTES];
-	uint8_t secret[crypto_sign_SECRETKEYBYTES];
-	char hex[2 * crypto_sign_SEEDBYTES + 1];
-	bool made;
+	char *path = init_path(r, "keys/audit.key");
+	struct fault why;
+	bool made = signing_key_create(path, &why) ||
+		    complain(c, (struct place){.file = path}, NULL, "%s", why.detail);
 
-	randombytes_buf(seed, sizeof(seed));
-	crypto_sign_seed_keypair(public_key, secret, seed);
-	sodium_bin2hex(hex, sizeof(hex), seed, sizeof(seed));
-	hex[sizeof(hex) - 1] = '\n';
-	made = put_file(r, "keys/audit.key", bytes_of(hex, sizeof(hex)), 0600, c);
-	sodium_bin2hex(hex, sizeof(hex), public_key, sizeof(public_key));
-	hex[sizeof(hex) - 1] = '\n';
-	made = made && put_file(r, "keys/audit.key.pub", bytes_of(hex, sizeof(hex)), 0644, c);
-	sodium_memzero(seed, sizeof(seed));
-	sodium_memzero(secret, sizeof(secret));
-	sodium_memzero(hex, sizeof(hex));
+	free(path);
 	return made;
 }
 
