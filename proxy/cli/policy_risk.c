@@ -27,7 +27,7 @@
 static volatile sig_atomic_t stopped;
 
 struct asked {
-	const char *folder, *config, *view, *as, *ns, *min_k;
+	const char *folder, *config, *view, *as, *ns, *role, *min_k;
 	struct args_list quasi, sensitive, attributes;
 	bool json;
 	uint64_t k;
@@ -118,7 +118,7 @@ static bool is_view_field(const struct virtual_view *v, struct bytes path)
 		return false;
 	for (size_t i = 0; i < v->nfields; i++)
 		if (bytes_equal(v->fields[i].name, name))
-			return true;
+			return policy_view_shows(v, &v->fields[i]);
 	return false;
 }
 
@@ -238,6 +238,35 @@ static int fill_rows(struct risking *r)
 	return CLI_OK;
 }
 
+/* Protected rows are not there for who reads the view. */
+static int leave_protected_out(struct risking *r)
+{
+	const char *role = r->asked->role;
+	struct bytes hidden;
+	struct buf both;
+	size_t begun, list;
+
+	if (!r->view)
+		return CLI_OK;
+	if (!policy_view_hidden(r->keys.policy, r->view, bytes_str(role ? role : ""), &hidden))
+		return role ? cli_usage(COMMAND, "the policy has no role '%s'", role)
+			    : cli_usage(COMMAND, "roles that read the view do not see the same "
+						 "rows of it: give --role");
+	if (!hidden.len)
+		return CLI_OK;
+	buf_init(&both, DOC_SLACK_LEN);
+	begun = doc_begin(&both);
+	list = doc_put_array(&both, NAME("$and"));
+	doc_put_value(&both, TYPE_DOCUMENT, NAME("0"), hidden);
+	if (r->rows.len)
+		doc_put_value(&both, TYPE_DOCUMENT, NAME("1"), buf_bytes(&r->rows));
+	doc_end(&both, list);
+	doc_end(&both, begun);
+	buf_fini(&r->rows);
+	r->rows = both;
+	return CLI_OK;
+}
+
 /* Without its key a value would count as what it is not. */
 static bool check_keys(const struct risking *r, struct complaints *complaints)
 {
@@ -267,6 +296,14 @@ static bool take_sample(void *context, struct bytes document)
 	return !stopped;
 }
 
+static bool take_kind(void *context, struct bytes document)
+{
+	struct risking *r = context;
+
+	r->failed = !risk_add_kind(r->risk, document, &r->why);
+	return !r->failed && tick(r, r->done + 1, r->all);
+}
+
 static bool take_document(void *context, struct bytes document)
 {
 	struct risking *r = context;
@@ -294,17 +331,17 @@ static int read_sample(struct risking *r, const char *ns)
 		       : unreachable(r);
 }
 
-static int read_all(struct risking *r, const char *ns, struct risk_result *result)
+static int scan(struct risking *r, const char *ns, upstream_document_fn *each, const char *doing)
 {
 	struct buf projection;
 	bool read;
 
 	buf_init(&projection, DOC_MAX_LEN);
 	risk_put_projection(r->risk, &projection);
+	r->done = 0;
 	r->all = upstream_estimate(r->keys.upstream, ns);
-	r->doing = "reading documents";
-	read = upstream_scan(
-		r->keys.upstream, ns, buf_bytes(&projection), 0, take_document, r, &r->why);
+	r->doing = doing;
+	read = upstream_scan(r->keys.upstream, ns, buf_bytes(&projection), 0, each, r, &r->why);
 	buf_fini(&projection);
 	end_bar();
 	if (!read)
@@ -312,10 +349,24 @@ static int read_all(struct risking *r, const char *ns, struct risk_result *resul
 	if (r->failed)
 		return cli_fail(
 			CLI_BAD, COMMAND, "%.*s: %s", BYTES_ARG(r->collection->ns), r->why.detail);
+	return stopped ? cli_fail(CLI_UNREACHABLE, COMMAND, STOPPED_TEXT) : CLI_OK;
+}
+
+static int read_all(struct risking *r, const char *ns, struct risk_result *result)
+{
+	int code = CLI_OK;
+	bool compared;
+
+	if (risk_wants_kinds(r->risk))
+		code = scan(r, ns, take_kind, "counting rows that are alike");
+	if (code == CLI_OK)
+		code = scan(r, ns, take_document, "reading documents");
+	if (code != CLI_OK)
+		return code;
 	r->doing = "comparing combinations";
-	read = !stopped && risk_finish(r->risk, tick, r, result);
+	compared = risk_finish(r->risk, tick, r, result);
 	end_bar();
-	return read ? CLI_OK : cli_fail(CLI_UNREACHABLE, COMMAND, STOPPED_TEXT);
+	return compared ? CLI_OK : cli_fail(CLI_UNREACHABLE, COMMAND, STOPPED_TEXT);
 }
 
 /* A path that no document has was mistyped. */
@@ -383,6 +434,8 @@ static int run(struct risking *r, struct complaints *complaints)
 
 	if (code == CLI_OK)
 		code = fill_rows(r);
+	if (code == CLI_OK)
+		code = leave_protected_out(r);
 	if (code == CLI_OK && !check_keys(r, complaints))
 		code = cli_complain(complaints);
 	if (code != CLI_OK)
@@ -435,8 +488,8 @@ static int check_asked(struct asked *a)
 		return cli_usage(COMMAND, "--as %s is not known: --as " UPSTREAM, a->as);
 	if (a->view && a->ns)
 		return cli_usage(COMMAND, "--collection goes with --as " UPSTREAM);
-	if (a->as && a->attributes.count)
-		return cli_usage(COMMAND, "--attr goes with --view");
+	if (a->as && (a->attributes.count || a->role))
+		return cli_usage(COMMAND, "--attr and --role go with --view");
 	if (!a->min_k)
 		return CLI_OK;
 	errno = 0;
@@ -457,6 +510,7 @@ int cli_policy_risk(int argc, char **argv)
 		{.name = "--quasi", .list = &a.quasi},
 		{.name = "--sensitive", .list = &a.sensitive},
 		{.name = "--attr", .list = &a.attributes},
+		{.name = "--role", .value = &a.role},
 		{.name = "--min-k", .value = &a.min_k},
 		{.name = "--config", .value = &a.config},
 		{.name = "--json", .flag = &a.json},

@@ -236,6 +236,9 @@ void risk_put_text(struct buf *out, const struct risk_report *report)
 	buf_put_format(out, "%s%s\n%s rows of %s patients\n", name_of(report->of, name),
 		report->stored ? ", as it is stored" : "", number(r->rows, rows),
 		number(r->patients, patients));
+	if (r->left_out)
+		buf_put_format(
+			out, "%s rows are left out by min_group\n", number(r->left_out, rows));
 	put_paths(out, "quasi-identifiers", report->quasi);
 	put_paths(out, "sensitive", report->sensitive);
 	put_sizes(out, r);
@@ -342,6 +345,7 @@ void risk_put_json(struct buf *out, const struct risk_report *report)
 	buf_put_format(out, ",\"as\":\"%s\"", report->stored ? "upstream" : "view");
 	put_key(out, "rows", r->rows);
 	put_key(out, "patients", r->patients);
+	put_key(out, "left_out", r->left_out);
 	put_key(out, "classes", r->classes);
 	put_key(out, "k", r->nsmallest ? r->smallest[0].size : 0);
 	put_json_sizes(out, r);

@@ -173,7 +173,7 @@ void lint_quasi(struct linting *l)
 	const struct policy *p = l->policy;
 
 	for (size_t i = 0; i < p->nviews; i++)
-		if (!names_patients(p->views[i].from, NULL, &p->views[i]))
+		if (!p->views[i].min_group && !names_patients(p->views[i].from, NULL, &p->views[i]))
 			warn(l, p->views[i].at, p->views[i].ns, bytes_of("", 0),
 				shown_by_view(l, &p->views[i]));
 	for (size_t i = 0; i < p->nroles; i++)

@@ -40,6 +40,14 @@ bool policy_check_exclusive(
  * stands for a value that none of them gives. */
 bool policy_fill_rows(struct bytes rows, const struct attribute *attributes, size_t n,
 	struct buf *out, struct bytes *missing) MUST_CHECK;
+/* The filter that leaves out what of a view's collection is hidden from `role`, or, when that
+ * is empty, from every role that reads the view; empty: nothing is.  False: there is no such
+ * role, or those that read it do not see the same rows. */
+bool policy_view_hidden(const struct policy *p, const struct virtual_view *v, struct bytes role,
+	struct bytes *filter) MUST_CHECK;
+/* Whether rows of the view have that field: where they are counted first (min_group), what
+ * only the proxy could mask is not in them. */
+bool policy_view_shows(const struct virtual_view *v, const struct view_field *f);
 
 /* What is known about the one who asks, and about now. */
 struct facts {

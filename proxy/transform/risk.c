@@ -20,6 +20,8 @@ struct risk {
 	struct buf row, opened, scratch;
 	struct risk_table table;
 	struct risk_people people;
+	struct risk_tally kinds; /* of rows, alike in all but pseudonyms */
+	uint64_t left_out;
 	struct risk_tally tallies[RISK_SEALED_MAX];
 	struct risk_sealed sealed[RISK_SEALED_MAX];
 	size_t nsealed;
@@ -79,6 +81,7 @@ struct risk *risk_new(struct policy *p, struct keyring *k, const struct master *
 	set_sealed(r, p);
 	risk_table_init(&r->table, options->nquasi, options->nsensitive, options->limit);
 	risk_people_init(&r->people, options->collection->nsubject_paths, options->limit);
+	risk_tally_init(&r->kinds, options->limit);
 	return r;
 }
 
@@ -88,6 +91,7 @@ void risk_free(struct risk *r)
 		return;
 	for (size_t i = 0; i < r->nsealed; i++)
 		risk_tally_fini(&r->tallies[i]);
+	risk_tally_fini(&r->kinds);
 	risk_people_fini(&r->people);
 	risk_table_fini(&r->table);
 	buf_wipe(&r->row);
@@ -304,9 +308,59 @@ static bool add_row(struct risk *r, struct bytes row, uint64_t patient, struct f
 	return risk_table_add(&r->table, quasi, patient, sensitive) || limit_passed(r, why);
 }
 
+static bool make_row(struct risk *r, struct bytes stored, struct bytes *row, struct fault *why)
+{
+	*row = stored;
+	if (!r->options.view)
+		return true;
+	buf_clear(&r->row);
+	if (!transform_show(r->transform, &r->row_rules, stored, &r->row, why))
+		return false;
+	*row = buf_bytes(&r->row);
+	return true;
+}
+
+bool risk_wants_kinds(const struct risk *r)
+{
+	return r->options.view && r->options.view->min_group;
+}
+
+static uint64_t kind_of(struct risk *r, struct bytes row)
+{
+	const struct virtual_view *v = r->options.view;
+	uint64_t kind = 6;
+
+	for (size_t i = 0; i < v->nfields; i++) {
+		const struct view_field *f = &v->fields[i];
+
+		if (!(f->mask && f->mask->kind == MASK_PSEUDONYM) && policy_view_shows(v, f))
+			kind = risk_mix(kind, hash_path(r, row, f->name));
+	}
+	return kind ? kind : 1;
+}
+
+bool risk_add_kind(struct risk *r, struct bytes stored, struct fault *why)
+{
+	struct bytes row;
+	bool among;
+
+	if (!is_among_rows(r, stored, &among, why))
+		return false;
+	if (!among)
+		return true;
+	return make_row(r, stored, &row, why) &&
+	       (risk_tally_add(&r->kinds, kind_of(r, row)) || limit_passed(r, why));
+}
+
+static bool is_left_out(struct risk *r, struct bytes row)
+{
+	return risk_wants_kinds(r) &&
+	       risk_tally_count(&r->kinds, kind_of(r, row)) < r->options.view->min_group;
+}
+
 bool risk_add(struct risk *r, struct bytes stored, struct fault *why)
 {
-	struct bytes row = stored;
+	struct bytes row;
 	uint64_t patient;
 	bool among;
 
@@ -314,15 +368,14 @@ bool risk_add(struct risk *r, struct bytes stored, struct fault *why)
 		return false;
 	if (!among)
 		return true;
-	if (!find_patient(r, stored, &patient, why) || !count_sealed(r, stored, why))
+	if (!make_row(r, stored, &row, why))
 		return false;
-	if (r->options.view) {
-		buf_clear(&r->row);
-		if (!transform_show(r->transform, &r->row_rules, stored, &r->row, why))
-			return false;
-		row = buf_bytes(&r->row);
+	if (is_left_out(r, row)) {
+		r->left_out++;
+		return true;
 	}
-	return add_row(r, row, patient, why);
+	return find_patient(r, stored, &patient, why) && count_sealed(r, stored, why) &&
+	       add_row(r, row, patient, why);
 }
 
 /* ------------------------------------------------------------------------- results */
@@ -434,6 +487,7 @@ bool risk_finish(struct risk *r, risk_tick_fn *tick, void *context, struct risk_
 	}
 	for (size_t i = 0; i < t->nclasses; i++)
 		note_class(t, i, out);
+	out->left_out = r->left_out;
 	memcpy(out->quasi_rows, r->quasi_rows, sizeof(out->quasi_rows));
 	out->patients = count_patients(t);
 	sum_up_sealed(r, out);

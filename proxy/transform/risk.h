@@ -7,7 +7,8 @@
  *
  * Limits: RISK_QUASI_MAX quasi-identifiers, RISK_SENSITIVE_MAX sensitive fields, and
  * RISK_LIMIT each of classes, of pairs of class and patient, of pairs of class and sensitive
- * value, of patients and of values of one encrypted field; 100 to 300 bytes each.
+ * value, of patients, of values of one encrypted field and of kinds of rows; 100 to 300
+ * bytes each.
  */
 #ifndef PROXY_TRANSFORM_RISK_H
 #define PROXY_TRANSFORM_RISK_H
@@ -63,6 +64,9 @@ struct risk *risk_new(struct policy *p, struct keyring *k, const struct master *
 void risk_free(struct risk *r);
 /* The projection of all that risk_add looks at; empty: everything. */
 void risk_put_projection(const struct risk *r, struct buf *document);
+/* Of a view with `min_group` all documents go through risk_add_kind first. */
+bool risk_wants_kinds(const struct risk *r);
+bool risk_add_kind(struct risk *r, struct bytes stored, struct fault *why) MUST_CHECK;
 /* False and a fault: a value that does not open, a torn document, or a limit is passed. */
 bool risk_add(struct risk *r, struct bytes stored, struct fault *why) MUST_CHECK;
 
@@ -98,6 +102,7 @@ struct risk_sealed {
 
 struct risk_result {
 	uint64_t rows, patients, classes;
+	uint64_t left_out; /* rows of which there are fewer than min_group; not among the others */
 	struct risk_bucket buckets[RISK_BUCKETS];
 	struct {
 		uint64_t size, classes;

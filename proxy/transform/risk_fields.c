@@ -40,7 +40,8 @@ void risk_view_fields(
 	for (size_t i = 0; i < v->nfields; i++) {
 		const struct view_field *f = &v->fields[i];
 
-		if (f->of_subject || (f->mask && f->mask->kind == MASK_PSEUDONYM))
+		if (f->of_subject || (f->mask && f->mask->kind == MASK_PSEUDONYM) ||
+			!policy_view_shows(v, f))
 			continue;
 		add(class_at(v->from, f->path) & set ? sensitive : quasi, f->name);
 	}

@@ -261,3 +261,8 @@ bool risk_tally_add(struct risk_tally *t, uint64_t value)
 	e->count++;
 	return true;
 }
+
+uint64_t risk_tally_count(const struct risk_tally *t, uint64_t value)
+{
+	return t->capacity && value ? tally_place(t, value)->count : 0;
+}

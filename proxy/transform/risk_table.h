@@ -55,6 +55,7 @@ struct risk_tally {
 void risk_tally_init(struct risk_tally *t, size_t limit);
 void risk_tally_fini(struct risk_tally *t);
 bool risk_tally_add(struct risk_tally *t, uint64_t value) MUST_CHECK;
+uint64_t risk_tally_count(const struct risk_tally *t, uint64_t value);
 
 /* Patients, and whether what else identifies them is the same in all their documents. */
 struct risk_people {

@@ -223,17 +223,75 @@ def test_an_empty_collection(proxy, clients, patients, tmp_path):
 
 def test_rows_of_a_view_for_one_user(proxy, patients, tmp_path):
     hospital = patients[0]["administrative_info"]["hospital"]
-    policy = tmp_path / "policy"
-    policy.mkdir()
-    text = (POLICY / "data.yaml").read_text()
-    assert "rows: {}" in text
-    (policy / "data.yaml").write_text(text.replace(
-        "rows: {}", 'rows: {administrative_info.hospital: "${user.hospital}"}'))
+    policy = changed_policy(tmp_path, "rows: {}",
+                            'rows: {administrative_info.hospital: "${user.hospital}"}')
     done = risk(proxy, "--view", VIEW, policy=policy, expect=None)
     assert done.returncode == 2 and "${user.hospital}" in done.stderr
     answer = measure(proxy, "--view", VIEW, "--attr", f"hospital={hospital}", policy=policy)
     assert answer["rows"] == sum(
         d["administrative_info"]["hospital"] == hospital for d in patients)
+
+
+def changed_policy(tmp_path, old, new, roles=True):
+    policy = tmp_path / "policy"
+    policy.mkdir()
+    text = (POLICY / "data.yaml").read_text()
+    assert old in text
+    (policy / "data.yaml").write_text(text.replace(old, new))
+    if roles:
+        (policy / "roles.yaml").write_text((POLICY / "roles.yaml").read_text())
+    return policy
+
+
+def test_rare_rows_are_left_out(proxy, clients, patients, tmp_path):
+    policy = changed_policy(tmp_path, "    rows: {}\n", "    rows: {}\n    min_group: 2\n")
+    answer = measure(proxy, "--view", VIEW, policy=policy)
+    rows = [(tuple(as_the_view_has_it(d).values()), d["medical_info"]["condition"],
+             d["medical_info"]["medication"]) for d in patients]
+    kinds = collections.Counter(rows)
+    left = [row[0] for row in rows if kinds[row] >= 2]
+    assert 0 < len(left) < len(rows)
+    check(answer, left)
+    assert answer["k"] == 2 and answer["left_out"] == len(rows) - len(left)
+    # And so has it who reads the view, through the proxy.
+    target = proxy.folder / "policies/hospital/data.yaml"
+    before = target.read_text()
+    try:
+        target.write_text((policy / "data.yaml").read_text())
+        assert proxy.reload()
+        view = clients["analyst"].healthcare_db.patients_anonymized_view
+        assert view.count_documents({}) == answer["rows"]
+    finally:
+        target.write_text(before)
+        assert proxy.reload()
+
+
+def test_protected_rows_are_not_there_for_those_who_read_the_view(
+        proxy, clients, upstream, patients, tmp_path):
+    with upstream.client() as direct:
+        change = direct.healthcare_db.patients.update_many
+        some = [d["_id"] for d in patients[:7]]
+        change({"_id": {"$in": some}}, {"$set": {"metadata.vip": True}})
+        try:
+            assert measure(proxy, "--view", VIEW)["rows"] == len(patients) - 7
+            named = measure(proxy, "--view", VIEW, "--role", "vip_team")
+            assert named["rows"] == len(patients)
+            view = clients["analyst"].healthcare_db.patients_anonymized_view
+            assert view.count_documents({}) == len(patients) - 7
+            # The database's operator sees them all.
+            stored = measure(proxy, "--as", "upstream", "--quasi", "personal_info.gender")
+            assert stored["rows"] == len(patients)
+            several = changed_policy(tmp_path, "only: [vip_team, import]", "only: [vip_team]")
+            with (several / "more.yaml").open("w") as file:
+                file.write("mongoward: 1\nroles:\n  all: {grants: [{namespace: \"*\", do: [read],"
+                           " see: {\"*\": plaintext}}]}\n")
+            assert measure(proxy, "--view", VIEW, policy=several)["rows"] == len(patients) - 7
+            text = (several / "data.yaml").read_text()
+            (several / "data.yaml").write_text(text.replace("only: [vip_team]", "only: [all]"))
+            done = risk(proxy, "--view", VIEW, policy=several, expect=None)
+            assert done.returncode == 2 and "give --role" in done.stderr
+        finally:
+            change({}, {"$unset": {"metadata.vip": ""}})
 
 
 @pytest.mark.parametrize("words, said", [
@@ -247,7 +305,9 @@ def test_rows_of_a_view_for_one_user(proxy, patients, tmp_path):
     (["--view", VIEW, "--quasi", "gender", "--quasi", "gender"], "given twice"),
     (["--view", VIEW, "--quasi", "gender", "--sensitive", "gender"], "--sensitive"),
     (["--as", "upstream", "--quasi", "personal_info.gander"], "no document has a field"),
-    (["--as", "upstream", "--attr", "a=b"], "--attr goes with --view"),
+    (["--as", "upstream", "--attr", "a=b"], "--attr and --role go with --view"),
+    (["--as", "upstream", "--role", "analyst"], "--attr and --role go with --view"),
+    (["--view", VIEW, "--role", "nobody"], "no role 'nobody'"),
     (["--view", VIEW, "--attr", "a"], "ATTRIBUTE=VALUE"),
     (["--view", VIEW, "--min-k", "0"], "--min-k needs a number"),
     (["--view", VIEW, "--min-k", "1000000001"], "--min-k needs a number"),
@@ -283,12 +343,10 @@ def test_nothing_is_written(proxy, upstream, patients):
 
 
 def test_a_key_that_is_missing(proxy, patients, tmp_path):
-    policy = tmp_path / "policy"
-    policy.mkdir()
-    (policy / "data.yaml").write_text((POLICY / "data.yaml").read_text().replace(
-        "metadata:             {class: technical}",
-        "metadata:             {class: technical}\n"
-        "      metadata.source: {class: technical, type: string, encrypt: {algorithm: random}}"))
+    policy = changed_policy(
+        tmp_path, "      metadata:             {class: technical}",
+        "      metadata:             {class: technical}\n"
+        "      metadata.source: {class: technical, type: string, encrypt: {algorithm: random}}")
     done = risk(proxy, "--as", "upstream", policy=policy, expect=None)
     assert done.returncode == 2 and "'metadata.source' has no data key" in done.stderr
 

@@ -172,6 +172,10 @@ static const struct {
 		HEAD CLASSES PLAIN "views: {c.v: {from: c.p, fields: {years: {of: age, mask: "
 				   "round, to: 5}, sex: {of: ward}}}}\nroles:\n" READ_ALL,
 		{NULL}},
+	{"a view without rare rows",
+		HEAD CLASSES PLAIN "views: {c.v: {from: c.p, min_group: 2, fields: {years: {of: "
+				   "age}, sex: {of: ward}}}}\nroles:\n" READ_ALL,
+		{NULL}},
 	{"a view with the name",
 		HEAD CLASSES PLAIN "views: {c.v: {from: c.p, fields: {years: {of: age}, sex: {of: "
 				   "ward}, n: {of: name}}}}\nroles:\n" READ_ALL,

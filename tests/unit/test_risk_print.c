@@ -23,6 +23,7 @@ static struct risk_result *make_result(void)
 		.rows = 1234567,
 		.patients = 1234566,
 		.classes = 1000,
+		.left_out = 1000,
 		.buckets = {{1, 1, 1, 1}, {2, 4, 30, 100}, {5, 10, 0, 0}, {11, 49, 0, 0},
 			{50, 199, 0, 0}, {200, UINT64_MAX, 969, 1234466}},
 		.smallest = {{1, 1}, {3, 30}},
@@ -47,6 +48,7 @@ static struct risk_result *make_result(void)
 static const char text[] =
 	"c.p, as it is stored\n"
 	"1,234,567 rows of 1,234,566 patients\n"
+	"1,000 rows are left out by min_group\n"
 	"quasi-identifiers: age, admission_info.date_admission,\n"
 	"  administrative_info.hospital\n"
 	"sensitive: medical_info.a_field_with_quite_a_long_name\n"
@@ -81,7 +83,8 @@ static const char text[] =
 
 static const char json[] =
 	"{\"of\":\"c.p\",\"as\":\"upstream\",\"rows\":1234567,\"patients\":1234566,"
-	"\"classes\":1000,\"k\":1,\"sizes\":[{\"from\":1,\"to\":1,\"classes\":1,\"rows\":1},"
+	"\"left_out\":1000,\"classes\":1000,\"k\":1,\"sizes\":[{\"from\":1,\"to\":1,\"classes\":1,"
+	"\"rows\":1},"
 	"{\"from\":2,\"to\":4,\"classes\":30,\"rows\":100},"
 	"{\"from\":5,\"to\":10,\"classes\":0,\"rows\":0},"
 	"{\"from\":11,\"to\":49,\"classes\":0,\"rows\":0},"

@@ -1,3 +1,4 @@
+#include "policy/barrier.h"
 #include "policy/loader.h"
 
 static struct bytes find(const struct attribute *attributes, size_t n, struct bytes name)
@@ -51,4 +52,38 @@ bool policy_fill_rows(struct bytes rows, const struct attribute *attributes, siz
 		return false;
 	doc_end(out, begun);
 	return true;
+}
+
+static bool reads(const struct role *role, const struct virtual_view *v)
+{
+	for (size_t i = 0; i < role->ngrants; i++)
+		if (role->grants[i].actions & ACTION_READ &&
+			grant_covers(&role->grants[i], v->db, v->name))
+			return true;
+	return false;
+}
+
+bool policy_view_hidden(const struct policy *p, const struct virtual_view *v, struct bytes role,
+	struct bytes *filter)
+{
+	size_t number = (size_t)(v->from - p->collections);
+	const struct hidden_rows *found = NULL;
+
+	*filter = bytes_of("", 0);
+	for (size_t i = 0; i < p->nroles; i++) {
+		const struct hidden_rows *hidden = &p->roles[i].hidden[number];
+
+		if (role.len ? !bytes_equal(p->roles[i].name, role) : !reads(&p->roles[i], v))
+			continue;
+		if (found && found->lines != hidden->lines)
+			return false;
+		found = hidden;
+		*filter = hidden->filter;
+	}
+	return found || !role.len;
+}
+
+bool policy_view_shows(const struct virtual_view *v, const struct view_field *f)
+{
+	return !v->min_group || barrier_shows_field(v, f);
 }
