@@ -153,11 +153,16 @@ void pool_conn_become_idle(struct pool_conn *c)
 /* Logged in. */
 void pool_conn_ready(struct pool_conn *c)
 {
+	struct upstream_pool *p = c->pool;
+
 	pool_login_free(c->login);
 	c->login = NULL;
 	c->lane->opening--;
-	c->pool->numbers.opened++;
+	p->numbers.opened++;
 	pool_conn_become_idle(c);
+	/* Another one may log in instead. */
+	if (p->nwaiting)
+		pool_open_more(p);
 }
 
 /* ---------------------------------------------------------------- receiving */
