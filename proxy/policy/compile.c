@@ -13,8 +13,9 @@ static struct view_node *add_child(struct arena *arena, struct view_node *node, 
 	children = arena_array(arena, node->nchildren + 1u, sizeof(*children));
 	if (node->nchildren)
 		memcpy(children, node->children, node->nchildren * sizeof(*children));
-	children[node->nchildren] =
-		(struct view_node){.name = name, .field = NO_FIELD, .part = NO_PART};
+	/* A name that a client sent lies in its message, which the tree outlives. */
+	children[node->nchildren] = (struct view_node){
+		.name = arena_copy(arena, name), .field = NO_FIELD, .part = NO_PART};
 	node->children = children;
 	return &children[node->nchildren++];
 }

@@ -243,7 +243,7 @@ struct reply_rules *reply_rules_keep(const struct reply_rules *rules, struct pol
 	kept->policy = kept->owned = policy_ref(policy);
 	kept->references = 1;
 	if (rules->tree && !rules->shares_tree)
-		kept->tree = copy_tree(&kept->arena, rules->tree);
+		kept->tree = keep_tree(&kept->arena, rules->tree);
 	if (rules->nview_fields) {
 		kept->view_fields =
 			arena_array(&kept->arena, rules->nview_fields, sizeof(*kept->view_fields));

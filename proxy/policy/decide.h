@@ -91,8 +91,9 @@ bool is_accountable(const struct deciding *d);
 
 /* The tree of the documents that come back; from the analysis' shape. */
 const struct view_node *reply_tree(struct deciding *d, const struct analysis *a);
-/* A copy of the view's tree in which `paths` are hidden. */
+/* A copy that borrows the names of its nodes, and one that holds them. */
 struct view_node *copy_tree(struct arena *arena, const struct view_node *root);
+struct view_node *keep_tree(struct arena *arena, const struct view_node *root);
 /* Marks the ways to nodes that hold a part. */
 void mark_parts(struct view_node *root);
 void hide_path(struct arena *arena, struct view_node *root, struct bytes path);

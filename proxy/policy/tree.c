@@ -20,6 +20,21 @@ struct view_node *copy_tree(struct arena *arena, const struct view_node *root)
 	return copy;
 }
 
+static void keep_names(struct arena *arena, struct view_node *node)
+{
+	node->name = arena_copy(arena, node->name);
+	for (size_t i = 0; i < node->nchildren; i++)
+		keep_names(arena, &node->children[i]);
+}
+
+struct view_node *keep_tree(struct arena *arena, const struct view_node *root)
+{
+	struct view_node *copy = copy_tree(arena, root);
+
+	keep_names(arena, copy);
+	return copy;
+}
+
 static void hide_below(struct view_node *node)
 {
 	node->clearance = CLEAR_REMOVE;

@@ -127,17 +127,23 @@ static void be(struct who *w, const char *role, const char *hospital)
 		.vault = bytes_str("encryption.__keyVault")};
 }
 
+/* A session reads its next message into the same bytes. */
+static void forget(struct bytes message)
+{
+	memset((uint8_t *)(uintptr_t)message.at, 0xff, message.len);
+}
+
 /* The body that goes upstream for a command of `w`. */
 static struct bytes sent_by(struct who *w, const char *json, struct plan *plan)
 {
 	struct fault why = {.code = FAULT_NONE};
 	struct command *c = arena_alloc(&arena, sizeof(*c));
+	struct bytes message = message_of(bson_of(json)), copy;
 	struct written written;
 	struct buf out;
 	struct command sent;
-	struct bytes copy;
 
-	if (!command_parse(c, message_of(bson_of(json)), &why) ||
+	if (!command_parse(c, message, &why) ||
 		!policy_decide(policy, &w->facts, c, &arena, plan, &why))
 		fail_msg("%s: %s %s", json, why.what, why.detail);
 	buf_init(&out, FRAME_MESSAGE_MAX);
@@ -145,6 +151,7 @@ static struct bytes sent_by(struct who *w, const char *json, struct plan *plan)
 		fail_msg("%s: %s %s", json, why.what, why.detail);
 	copy = arena_copy(&arena, buf_bytes(&out));
 	buf_fini(&out);
+	forget(message);
 	assert_true(command_parse(&sent, copy, &why));
 	return arena_copy(&arena, sent.body);
 }
@@ -408,6 +415,38 @@ static void test_filter_is_sealed(void **state)
 	assert_true(doc_find_path(sent, "collation.locale", &filter));
 }
 
+/* A cursor's rules outlive the command that opened it, with the names that it sent. */
+static void test_kept_rules(void **state)
+{
+	struct bytes message =
+		message_of(bson_of("{\"find\": \"patients\", \"$db\": \"healthcare_db\", "
+				   "\"projection\": {\"medical_info.condition\": 1, "
+				   "\"_id\": 0}}"));
+	struct fault why = {.code = FAULT_NONE};
+	struct reply_rules *kept;
+	struct element e;
+	struct command c;
+	struct arena own;
+	struct plan plan;
+	struct buf out;
+	struct who w;
+
+	(void)state;
+	arena_init(&own);
+	be(&w, "doctor", "H-NORD");
+	assert_true(command_parse(&c, message, &why));
+	assert_true(policy_decide(policy, &w.facts, &c, &own, &plan, &why));
+	kept = reply_rules_keep(&plan.reply, policy);
+	arena_fini(&own);
+	forget(message);
+	buf_init(&out, DOC_SLACK_LEN);
+	assert_true(transform_show(transform, kept, stored_patient(), &out, &why));
+	assert_true(doc_find_path(buf_bytes(&out), "medical_info.condition", &e));
+	assert_false(doc_find(buf_bytes(&out), "personal_info", &e));
+	buf_fini(&out);
+	reply_rules_unref(kept);
+}
+
 /* {medical_info: {medication: what is stored of the number, condition: of the name}} */
 static struct bytes moved_patient(void)
 {
@@ -505,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_same_subject_for_all),
 		cmocka_unit_test(test_part_twice),
 		cmocka_unit_test(test_filter_is_sealed),
+		cmocka_unit_test(test_kept_rules),
 		cmocka_unit_test(test_moved_ciphertext),
 		cmocka_unit_test(test_hidden_elements_leave_no_gap),
 		cmocka_unit_test(test_zero_has_no_sign),
