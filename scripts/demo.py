@@ -437,6 +437,87 @@ class Demonstration:
             shutil.copy(file, target)
         return target
 
+    # -------------------------------------------------------------- attacks
+
+    def attacks(self):
+        """(what is tried, by whom, the command, whether a reply tells the secret)."""
+        me, amount = self.patient["_id"], self.patient["administrative_info"]["billing_amount"]
+        name, path = self.patient["personal_info"]["name"], "administrative_info.billing_amount"
+        mine, other = {"$match": {"_id": me}}, self.elsewhere["_id"]
+
+        def pipeline(*stages, collection="patients"):
+            return {"aggregate": collection, "pipeline": list(stages), "cursor": {}}
+
+        def shows(secret):
+            return lambda reply: repr(secret) in repr(reply)
+
+        return [
+            ("group by an amount", DOCTOR, pipeline(mine, {"$group": {"_id": f"${path}"}}),
+             shows(amount)),
+            ("rename it in a projection", DOCTOR,
+             {"find": "patients", "filter": {"_id": me}, "projection": {"x": f"${path}"}},
+             shows(amount)),
+            ("turn the whole document into a list", DOCTOR,
+             pipeline(mine, {"$project": {"x": {"$objectToArray": "$$ROOT"}}}), shows(amount)),
+            ("list the distinct amounts", DOCTOR,
+             {"distinct": "patients", "key": path, "query": {"_id": me}}, shows(amount)),
+            ("ask whether it is this amount", DOCTOR,
+             {"count": "patients", "query": {"_id": me, path: amount}},
+             lambda reply: reply.get("n") == 1),
+            ("ask by what an update matches", DOCTOR,
+             {"update": "patients", "updates": [
+                 {"q": {"_id": me, path: {"$gt": amount - 1}}, "u": {"$set": {
+                     "medical_info.medication": self.patient["medical_info"]["medication"]}}}]},
+             lambda reply: reply.get("n") == 1),
+            ("ask by an error", DOCTOR,
+             {"find": "patients", "filter": {"_id": me, "$expr": {
+                 "$gt": [{"$divide": [1, {"$subtract": [f"${path}", amount]}]}, 0]}}},
+             lambda reply: reply.get("ok") == 0 and reply.get("code") != 13),
+            ("collect it in a facet", DOCTOR,
+             pipeline(mine, {"$facet": {"x": [{"$group": {
+                 "_id": None, "all": {"$push": f"${path}"}}}]}}), shows(amount)),
+            ("join the table to itself on it", DOCTOR,
+             pipeline(mine, {"$lookup": {"from": "patients", "localField": path,
+                                         "foreignField": path, "as": "x"}}), shows(amount)),
+            ("unite with another hospital's rows", DOCTOR,
+             pipeline(mine, {"$unionWith": {"coll": "patients",
+                                            "pipeline": [{"$match": {"_id": other}}]}}),
+             shows(other)),
+            ("read the table behind the view", ANALYST,
+             {"find": "patients", "filter": {"_id": me}}, shows(amount)),
+            ("join from the view to the table", ANALYST,
+             pipeline({"$limit": 1}, {"$lookup": {
+                 "from": "patients", "pipeline": [{"$match": {"_id": me}}], "as": "x"}},
+                 collection=VIEW), lambda reply: name in repr(reply) or repr(amount) in repr(reply)),
+        ]
+
+    def try_attacks(self):
+        heading("Twelve ways around it, tried")
+
+        def ask(database, command):
+            try:
+                return database.command(command)
+            except pymongo.errors.OperationFailure as error:
+                return {"ok": 0, "code": error.code}
+
+        rows, direct_tells, proxy_tells = [], 0, 0
+        with self.upstream.client(tz_aware=True) as direct:
+            for what, user, command, tells in self.attacks():
+                # Upstream there is no view: the table stands for it.
+                plain = {**command, **({"aggregate": "patients"} if "aggregate" in command else {})}
+                open_ = tells(ask(direct.healthcare_db, plain))
+                reply = ask(self.client(user).healthcare_db, command)
+                leaks = tells(reply)
+                direct_tells += open_
+                proxy_tells += leaks
+                rows.append((what, [
+                    "tells" if open_ else "-",
+                    "TELLS" if leaks else "refused" if reply.get("code") == 13 else "nothing"]))
+        table(["without", "mongoward"], rows)
+        print()
+        check(len(rows) == 12 and direct_tells == 12, "each tells a secret without the proxy")
+        check(proxy_tells == 0, "and none does through it: refused, or run on what the role sees")
+
     # --------------------------------------------------------------- policy
 
     def change_policy(self):
@@ -527,6 +608,7 @@ def main():
         demonstration.scan()
         demonstration.audit()
         demonstration.tamper()
+        demonstration.try_attacks()
         demonstration.change_policy()
         demonstration.goodbye()
         if not options.check:
