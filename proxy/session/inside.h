@@ -84,6 +84,8 @@ struct worker {
 	uint8_t scratch[SCRATCH_LEN];
 };
 
+/* Numbers that one thread only changes, and others read. */
+void add_relaxed(atomic_ullong *number, uint64_t n);
 void count(struct worker *w, enum metric m, uint64_t n);
 void set_gauge(struct worker *w, enum metric m, uint64_t n);
 void note_latency(struct worker *w, uint64_t us);

@@ -270,9 +270,9 @@ void note_latency(struct worker *w, uint64_t us)
 	while (i < LATENCY_BUCKETS && us > latency_bounds[i])
 		i++;
 	if (i < LATENCY_BUCKETS)
-		atomic_fetch_add_explicit(&w->latency[i], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&w->latency[LATENCY_BUCKETS], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&w->latency[LATENCY_BUCKETS + 1], us, memory_order_relaxed);
+		add_relaxed(&w->latency[i], 1);
+	add_relaxed(&w->latency[LATENCY_BUCKETS], 1);
+	add_relaxed(&w->latency[LATENCY_BUCKETS + 1], us);
 }
 
 void server_latency(struct server *s, struct latency *out)

@@ -6,9 +6,15 @@
 
 #define HOUSEKEEPING_US (1000ull * 1000)
 
+void add_relaxed(atomic_ullong *number, uint64_t n)
+{
+	atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + n,
+		memory_order_relaxed);
+}
+
 void count(struct worker *w, enum metric m, uint64_t n)
 {
-	atomic_fetch_add_explicit(&w->metrics[m], n, memory_order_relaxed);
+	add_relaxed(&w->metrics[m], n);
 }
 
 void set_gauge(struct worker *w, enum metric m, uint64_t n)

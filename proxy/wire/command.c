@@ -64,12 +64,18 @@ static bool list_fields(struct command *c, struct fault *why)
 /* Names of databases as a server takes them (limits: "Naming Restrictions"). */
 static bool check_db(struct bytes db, struct fault *why)
 {
-	static const char refused[] = "/\\. \"$"; /* and NUL */
+	static const bool refused[256] = {['/'] = true,
+		['\\'] = true,
+		['.'] = true,
+		[' '] = true,
+		['"'] = true,
+		['$'] = true,
+		[0] = true};
 
 	if (!db.len || db.len > COMMAND_DB_MAX || !utf8_valid(db))
 		return fault_name(why, FAULT_INVALID_DB, db);
 	for (size_t i = 0; i < db.len; i++)
-		if (memchr(refused, db.at[i], sizeof(refused)) && !bytes_equal_str(db, "$external"))
+		if (refused[db.at[i]] && !bytes_equal_str(db, "$external"))
 			return fault_name(why, FAULT_INVALID_DB, db);
 	return true;
 }

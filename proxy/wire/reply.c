@@ -1,17 +1,15 @@
 #include "wire/reply.h"
 
-#include <stdatomic.h>
-
 /* OP_REPLY flag bit 3: the server understands awaitable cursors; always set since 1.5. */
 #define REPLY_AWAIT_CAPABLE 8u
 
 /* Ids of our own messages; any number will do, so that overflow wraps. */
-static atomic_uint next_request_id = 1;
+static _Thread_local uint32_t next_request_id = 1;
 
 struct reply reply_begin(struct buf *out, const struct command *c)
 {
 	struct reply r = {.out = out};
-	int32_t id = (int32_t)atomic_fetch_add_explicit(&next_request_id, 1, memory_order_relaxed);
+	int32_t id = (int32_t)next_request_id++;
 
 	if (c->opcode == OPCODE_QUERY) {
 		r.frame = frame_begin(out, id, c->request_id, OPCODE_REPLY);
