@@ -243,17 +243,22 @@ static int64_t enter_cursor(struct exchange *x, int64_t upstream_id, struct byte
 }
 
 /* The client is told the cursor's namespace as it names it. */
-int64_t note_cursor(struct exchange *x, struct bytes reply)
+int64_t note_cursor(struct exchange *x, const struct element *cursor)
 {
-	struct element id, ns;
+	static const struct bytes names[] = {BYTES_LITERAL("id"), BYTES_LITERAL("ns")};
+	struct element found[COUNT_OF(names)];
+	const struct element *id = &found[0], *ns = &found[1];
 	int64_t upstream_id = 0;
 
-	if (doc_find_path(reply, "cursor.id", &id))
-		(void)element_int(&id, &upstream_id);
-	if (!doc_find_path(reply, "cursor.ns", &ns) || ns.type != TYPE_STRING)
+	if (cursor->type != TYPE_DOCUMENT)
+		return 0;
+	doc_find_each(cursor->value, names, COUNT_OF(names), found);
+	if (id->type)
+		(void)element_int(id, &upstream_id);
+	if (ns->type != TYPE_STRING)
 		return 0;
 	if (!x->plan.reply.view)
-		x->plan.ns = arena_copy(&x->arena, element_string(&ns));
+		x->plan.ns = arena_copy(&x->arena, element_string(ns));
 	if (x->has_cursor) {
 		int64_t own = x->cursor.id;
 
@@ -263,5 +268,5 @@ int64_t note_cursor(struct exchange *x, struct bytes reply)
 		x->has_cursor = false;
 		return 0;
 	}
-	return upstream_id ? enter_cursor(x, upstream_id, element_string(&ns)) : 0;
+	return upstream_id ? enter_cursor(x, upstream_id, element_string(ns)) : 0;
 }

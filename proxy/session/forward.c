@@ -66,8 +66,39 @@ static void answer_unreachable(struct exchange *x, enum fault_code code, const c
 	exchange_answer(x);
 }
 
+/* What is looked at in an answer before it is treated. */
+enum answer_field {
+	ANSWER_OK,
+	ANSWER_CODE,
+	ANSWER_CONCERN_ERROR,
+	ANSWER_CURSOR,
+	ANSWER_CLUSTER_TIME,
+	ANSWER_OPERATION_TIME,
+	ANSWER_FIELDS
+};
+
+struct answer {
+	struct bytes document;
+	struct element fields[ANSWER_FIELDS]; /* of type 0 when not there */
+};
+
+static void read_answer(struct answer *a, struct bytes document)
+{
+	static const struct bytes names[ANSWER_FIELDS] = {
+		[ANSWER_OK] = BYTES_LITERAL("ok"),
+		[ANSWER_CODE] = BYTES_LITERAL("code"),
+		[ANSWER_CONCERN_ERROR] = BYTES_LITERAL("writeConcernError"),
+		[ANSWER_CURSOR] = BYTES_LITERAL("cursor"),
+		[ANSWER_CLUSTER_TIME] = BYTES_LITERAL("$clusterTime"),
+		[ANSWER_OPERATION_TIME] = BYTES_LITERAL("operationTime"),
+	};
+
+	a->document = document;
+	doc_find_each(document, names, ANSWER_FIELDS, a->fields);
+}
+
 static bool treat_reply(
-	struct exchange *x, struct bytes document, struct disclosure *d, struct fault *why)
+	struct exchange *x, const struct answer *answer, struct disclosure *d, struct fault *why)
 {
 	bool rows = x->rules && x->rules->form == REPLY_CURSOR;
 	struct transform *t =
@@ -80,10 +111,10 @@ static bool treat_reply(
 	};
 	struct reply r;
 
-	context.cursor_id = note_cursor(x, document);
+	context.cursor_id = note_cursor(x, &answer->fields[ANSWER_CURSOR]);
 	context.ns = x->plan.ns;
 	r = exchange_begin_reply(x);
-	if (!transform_reply(t, &context, document, &x->reply, d, why))
+	if (!transform_reply(t, &context, answer->document, &x->reply, d, why))
 		return false;
 	reply_end(&r);
 	return true;
@@ -114,14 +145,17 @@ static bool is_rejection(int32_t code)
 
 /* A reply's code that speaks of the server's own state.  `*done`: the command was carried
  * out all the same, and only the waiting for its write concern failed. */
-static bool is_state_error(struct bytes document, int32_t *code, bool *done)
+static bool is_state_error(const struct answer *answer, int32_t *code, bool *done)
 {
-	struct element ok, e;
+	const struct element *ok = &answer->fields[ANSWER_OK];
+	const struct element *concern = &answer->fields[ANSWER_CONCERN_ERROR];
+	struct element e = answer->fields[ANSWER_CODE];
 	int64_t n;
 
-	*done = doc_find(document, "ok", &ok) && element_truth(&ok);
-	if (!doc_find_path(document, *done ? "writeConcernError.code" : "code", &e) ||
-		!element_int(&e, &n) || n < INT32_MIN || n > INT32_MAX)
+	*done = ok->type && element_truth(ok);
+	if (*done && (concern->type != TYPE_DOCUMENT || !doc_find(concern->value, "code", &e)))
+		return false;
+	if (!e.type || !element_int(&e, &n) || n < INT32_MIN || n > INT32_MAX)
 		return false;
 	*code = (int32_t)n;
 	return transform_is_state_code(*code);
@@ -152,14 +186,17 @@ static bool fits_limits(struct exchange *x, const struct disclosure *d, struct f
 
 static void on_answer(struct exchange *x, struct bytes document)
 {
+	struct answer answer;
 	struct disclosure d;
 	struct fault why;
 	int32_t code = 0;
 	bool done = false;
 
 	x->answered_upstream = true;
-	upstream_note_reply_times(x->worker->server->parts.upstream, document);
-	if (is_state_error(document, &code, &done)) {
+	read_answer(&answer, document);
+	upstream_note_reply_times(x->worker->server->parts.upstream,
+		&answer.fields[ANSWER_CLUSTER_TIME], &answer.fields[ANSWER_OPERATION_TIME]);
+	if (is_state_error(&answer, &code, &done)) {
 		upstream_server_failed(x->worker->pool, x->server);
 		if (may_resend(x, code, done)) {
 			repeat(x);
@@ -167,7 +204,7 @@ static void on_answer(struct exchange *x, struct bytes document)
 		}
 	}
 	note_transaction(x);
-	if (!treat_reply(x, document, &d, &why)) {
+	if (!treat_reply(x, &answer, &d, &why)) {
 		answer_fault(x, &why);
 		return;
 	}

@@ -19,6 +19,7 @@
 
 #define SCRATCH_LEN       (128u * 1024)
 #define TEXT_MAX          (16u * 1024)
+#define WHO_TEXT_MAX      (64u * 1024)
 #define METADATA_MAX      128u         /* bytes of an application's or driver's name */
 #define BUDGET_FREE_BELOW (64u * 1024) /* smaller messages need no grant */
 #define TRANSFORMS_MAX    4u           /* policies that a worker keeps a transform for */
@@ -114,6 +115,11 @@ struct session {
 	bool said_hello, load_balanced, monitors;
 	bool logged_in;
 	struct identity identity;
+	struct {
+		uint64_t snapshot; /* its number; 0: nothing of this is known */
+		const struct user *user;
+		struct buf text; /* as audit_put_who has it; empty until it is needed */
+	} today;
 	struct session_cipher *lsids;
 	struct scram *scram;
 	int32_t conversation;
@@ -139,6 +145,10 @@ void session_check_rights(struct session *s, const struct snapshot *now);
 bool session_set_identity(struct session *s, struct users *users, const struct user *user,
 	enum auth_method method) MUST_CHECK;
 void session_drop_identity(struct session *s);
+/* Who has logged in, with the roles and attributes of that snapshot; NULL: is gone. */
+const struct user *session_user(struct session *s, const struct snapshot *now);
+/* What records say of the connection, or who has logged in, has changed. */
+void session_forget_today(struct session *s);
 
 /* Grants memory to large messages, first come, first served. */
 struct budget *budget_new(uint64_t max);
@@ -276,8 +286,9 @@ void note_transaction(struct exchange *x);
 void end_sessions(struct exchange *x);
 void kill_cursors(struct exchange *x);
 bool open_get_more(struct exchange *x, struct fault *why) MUST_CHECK;
-/* Enters, renews or forgets the cursor of an answer; returns our id. */
-int64_t note_cursor(struct exchange *x, struct bytes reply);
+/* Enters, renews or forgets the cursor of an answer, from its element `cursor` (of type 0 when
+ * there is none); returns our id. */
+int64_t note_cursor(struct exchange *x, const struct element *cursor);
 void kill_upstream_cursor(void *worker, const struct cursor *cursor);
 /* Sends a command whose answer nobody waits for; `document` is its body. */
 void send_in_background(struct worker *w, struct bytes document, server_id server);
@@ -289,6 +300,8 @@ void forward(struct exchange *x);
 /* Of the exchange's command; in its arena. */
 struct bytes shape_of(struct exchange *x);
 void prepare_record(struct exchange *x);
+/* Its texts outlive the session. */
+void keep_record(struct exchange *x);
 void record_result(struct exchange *x, const struct disclosure *d);
 void submit_record(struct exchange *x, enum audit_event event, audit_done_fn *done);
 void record_login(struct session *s, enum audit_event event, struct bytes user, int32_t code,

@@ -56,17 +56,13 @@ static void note_operation(struct times *t, uint64_t time)
 		;
 }
 
-void upstream_note_reply_times(struct upstream *u, struct bytes reply_document)
+void upstream_note_reply_times(
+	struct upstream *u, const struct element *cluster, const struct element *operation)
 {
-	struct doc_iter it = doc_iter_of(reply_document);
-	struct element e;
-
-	while (doc_next(&it, &e)) {
-		if (e.type == TYPE_DOCUMENT && element_named(&e, "$clusterTime"))
-			note_cluster(u->times, e.value);
-		else if (e.type == TYPE_TIMESTAMP && element_named(&e, "operationTime"))
-			note_operation(u->times, load_u64(e.value.at));
-	}
+	if (cluster->type == TYPE_DOCUMENT)
+		note_cluster(u->times, cluster->value);
+	if (operation->type == TYPE_TIMESTAMP)
+		note_operation(u->times, load_u64(operation->value.at));
 }
 
 void upstream_put_times(struct upstream *u, struct buf *document, bool operation_time)

@@ -10,6 +10,7 @@
 #include "util/buf.h"
 #include "util/complaint.h"
 #include "util/fault.h"
+#include "wire/doc.h"
 
 struct upstream;
 
@@ -43,8 +44,10 @@ void upstream_facts(struct upstream *u, struct upstream_facts *facts);
 /* Blocks until a server is known, or until the time is over (false). */
 bool upstream_wait(struct upstream *u, uint64_t timeout_us) MUST_CHECK;
 
-/* The newest $clusterTime document and operationTime seen in any reply.  Thread-safe. */
-void upstream_note_reply_times(struct upstream *u, struct bytes reply_document);
+/* Keeps the newest of each: $clusterTime and operationTime of a reply, of type 0 when it has
+ * none.  Thread-safe. */
+void upstream_note_reply_times(
+	struct upstream *u, const struct element *cluster, const struct element *operation);
 /* Appends `$clusterTime: {…}`, and `operationTime: …` if asked, when known. */
 void upstream_put_times(struct upstream *u, struct buf *document, bool operation_time);
 /* "seconds.increment" of the newest cluster time; false when none is known. */

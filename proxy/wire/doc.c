@@ -201,6 +201,19 @@ bool doc_find_name(struct bytes doc, struct bytes name, struct element *e)
 	return false;
 }
 
+void doc_find_each(struct bytes doc, const struct bytes *names, size_t n, struct element *out)
+{
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+
+	for (size_t i = 0; i < n; i++)
+		out[i].type = 0;
+	while (doc_next(&it, &e))
+		for (size_t i = 0; i < n; i++)
+			if (!out[i].type && bytes_equal(e.name, names[i]))
+				out[i] = e;
+}
+
 bool doc_find_path(struct bytes doc, const char *path, struct element *e)
 {
 	const char *dot;

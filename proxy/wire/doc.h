@@ -73,7 +73,9 @@ static inline bool doc_find(struct bytes doc, const char *name, struct element *
 {
 	return doc_find_name(doc, bytes_str(name), e);
 }
-/* As above along a path "a.b.c" of documents (not of arrays). */
+/* The first element of each of `n` names, in one pass; those that are not there get type 0. */
+void doc_find_each(struct bytes doc, const struct bytes *names, size_t n, struct element *out);
+/* As doc_find along a path "a.b.c" of documents (not of arrays). */
 bool doc_find_path(struct bytes doc, const char *path, struct element *e);
 size_t doc_count(struct bytes doc); /* of elements */
 bool doc_is_empty(struct bytes doc);

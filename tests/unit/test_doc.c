@@ -438,6 +438,9 @@ static void test_encrypted(void **state)
 
 static void test_find(void **state)
 {
+	static const struct bytes names[] = {
+		BYTES_LITERAL("a"), BYTES_LITERAL("x"), BYTES_LITERAL("l"), BYTES_LITERAL("")};
+	struct element found[COUNT_OF(names)];
 	struct buf out;
 	struct bytes doc;
 	struct element e;
@@ -474,6 +477,11 @@ static void test_find(void **state)
 	assert_false(doc_find_path(doc, "d.e.x", &e));
 	assert_false(doc_find_path(doc, "d.", &e));
 	assert_false(doc_is_empty(doc));
+	doc_find_each(doc, names, COUNT_OF(names), found);
+	assert_true(element_int(&found[0], &value) && value == 1);
+	assert_int_equal(found[1].type, 0);
+	assert_int_equal(found[2].type, TYPE_ARRAY);
+	assert_int_equal(found[3].type, 0);
 	/* What stands behind a document is not its own. */
 	buf_put_str(&out, "rest");
 	assert_int_equal(doc_at_front(buf_bytes(&out)).len, out.len - 4);
