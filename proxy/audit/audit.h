@@ -96,6 +96,7 @@ struct audit_record {
 	struct bytes client, tls, app, driver, user;
 	const struct bytes *roles;
 	size_t nroles;
+	struct bytes who; /* all of these, as audit_put_who has it; or empty */
 	/* what */
 	struct bytes request; /* AUDIT_REQUEST_LEN hex digits */
 	struct bytes cursor_of;
@@ -121,6 +122,9 @@ struct audit_record {
 	/* policy, key, admin */
 	struct bytes act, target, version, hash;
 };
+
+/* Appends what a record of an access or an intent says of who, for all of one connection's. */
+void audit_put_who(struct buf *out, const struct audit_record *record);
 
 typedef void audit_done_fn(void *context, bool durable);
 

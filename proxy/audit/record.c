@@ -166,6 +166,11 @@ static void put_who(
 	PUT(out, "],");
 }
 
+void audit_put_who(struct buf *out, const struct audit_record *r)
+{
+	put_who(out, LINE_ACCESS, r, 0);
+}
+
 /* A thread's commands mostly have the shape of those just before. */
 #define SHAPE_KEPT 1024u
 
@@ -265,7 +270,9 @@ static void put_head(struct buf *out, enum line_event event, const struct audit_
 {
 	const unsigned groups = groups_of(event);
 
-	if (groups & WHO)
+	if (r->who.len && (event == LINE_ACCESS || event == LINE_INTENT))
+		buf_put(out, r->who);
+	else if (groups & WHO)
 		put_who(out, event, r, count);
 	if (groups & WHAT)
 		put_what(out, event, r, shortened);

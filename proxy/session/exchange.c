@@ -83,6 +83,7 @@ void exchange_orphan(struct exchange *x)
 {
 	bool waits = x->awaited || x->delay;
 
+	keep_record(x);
 	x->session = NULL;
 	relations_forget(x);
 	if (waits) {
@@ -179,8 +180,7 @@ static bool read_facts(struct exchange *x, struct fault *why)
 	if (!s->logged_in)
 		return true;
 	x->facts.method = s->identity.method;
-	/* Today's roles and attributes. */
-	x->facts.user = users_find(x->snapshot->users, s->identity.user->name);
+	x->facts.user = session_user(s, x->snapshot);
 	if (x->facts.user)
 		return true;
 	x->closes = true;

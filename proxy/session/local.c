@@ -45,6 +45,7 @@ static void note_client(struct exchange *x)
 	keep_name(client->value, "driver.name", name);
 	keep_name(client->value, "driver.version", version);
 	snprintf(s->driver, sizeof(s->driver), "%.63s %.63s", name, version);
+	session_forget_today(s);
 }
 
 static void put_limits(struct exchange *x, struct buf *out)

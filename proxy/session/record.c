@@ -11,7 +11,27 @@ static void put_who(struct session *s, struct audit_record *r)
 	r->driver = bytes_str(s->driver);
 }
 
-/* All that the record will say of who and what, in memory that outlives the message. */
+/* The same for all records of a connection, until a reload or another login. */
+static struct bytes who_text(const struct exchange *x)
+{
+	struct buf *text = &x->session->today.text;
+
+	if (!text->len)
+		audit_put_who(text, &x->record);
+	return text->failed ? bytes_of("", 0) : buf_bytes(text);
+}
+
+void keep_record(struct exchange *x)
+{
+	struct bytes *const texts[] = {&x->record.client, &x->record.tls, &x->record.app,
+		&x->record.driver, &x->record.who};
+
+	for (size_t i = 0; i < COUNT_OF(texts); i++)
+		*texts[i] = arena_copy(&x->arena, *texts[i]);
+}
+
+/* All that the record will say of who and what, in memory that outlives the message; what the
+ * session lends is copied when that ends before. */
 void prepare_record(struct exchange *x)
 {
 	struct audit_record *r = &x->record;
@@ -21,14 +41,11 @@ void prepare_record(struct exchange *x)
 		return;
 	x->prepared = true;
 	put_who(x->session, r);
-	r->client = arena_copy(a, r->client);
-	r->tls = arena_copy(a, r->tls);
-	r->app = arena_copy(a, r->app);
-	r->driver = arena_copy(a, r->driver);
 	if (x->facts.user) {
 		r->user = x->facts.user->name;
 		r->roles = x->facts.user->roles;
 		r->nroles = x->facts.user->nroles;
+		r->who = who_text(x);
 	}
 	r->request = bytes_of(x->request, AUDIT_REQUEST_LEN);
 	r->cursor_of =

@@ -11,9 +11,17 @@
 struct snapshot *snapshot_new(
 	struct policy *policy, struct users *users, struct keyring *keyring, struct net_tls *tls)
 {
+	static atomic_ullong last_number;
 	struct snapshot *s = memory_new(sizeof(*s));
 
-	*s = (struct snapshot){policy, users, keyring, tls, 1};
+	*s = (struct snapshot){
+		.policy = policy,
+		.users = users,
+		.keyring = keyring,
+		.tls = tls,
+		.number = atomic_fetch_add(&last_number, 1) + 1,
+		.references = 1,
+	};
 	return s;
 }
 

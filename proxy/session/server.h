@@ -40,6 +40,7 @@ struct snapshot {
 	struct users *users;
 	struct keyring *keyring;
 	struct net_tls *tls; /* NULL: plain TCP to clients */
+	uint64_t number;     /* not 0, and no other's */
 	int references;
 };
 /* Takes over the references that it is given; one reference to the result. */

@@ -52,6 +52,7 @@ bool session_set_identity(
 		return false;
 	}
 	s->identity = (struct identity){users_ref(users), user, method};
+	session_forget_today(s);
 	s->lsids = session_cipher_new(server->parts.master, user->name);
 	s->logged_in = true;
 	return true;
@@ -69,6 +70,24 @@ void session_drop_identity(struct session *s)
 	s->lsids = NULL;
 	s->identity = (struct identity){0};
 	s->logged_in = false;
+	session_forget_today(s);
+}
+
+void session_forget_today(struct session *s)
+{
+	s->today.snapshot = 0;
+	s->today.user = NULL;
+	buf_clear(&s->today.text);
+}
+
+const struct user *session_user(struct session *s, const struct snapshot *now)
+{
+	if (s->today.snapshot == now->number)
+		return s->today.user;
+	session_forget_today(s);
+	s->today.snapshot = now->number;
+	s->today.user = users_find(now->users, s->identity.user->name);
+	return s->today.user;
 }
 
 static void free_later(void *context)
@@ -78,6 +97,7 @@ static void free_later(void *context)
 	if (s->timer)
 		net_timer_free(s->timer);
 	buf_wipe(&s->in);
+	buf_fini(&s->today.text);
 	free(s);
 }
 
@@ -354,6 +374,7 @@ struct session *session_open(struct worker *w, int fd, struct net_tls *tls)
 	s->id = atomic_fetch_add(&w->server->next_connection, 1);
 	s->active_us = net_loop_now_us(w->loop);
 	buf_init(&s->in, w->server->config.message_max + AHEAD_MAX);
+	buf_init(&s->today.text, WHO_TEXT_MAX);
 	s->conn = net_conn_accept(w->loop, fd, tls, &session_events, s);
 	if (!s->conn) {
 		free(s);
