@@ -165,8 +165,10 @@ static void write_plain(struct net_conn *c, struct bytes b)
 		return;
 	}
 	forget_errors();
-	if (SSL_write_ex(c->ssl, b.at, b.len, &taken) != 1)
+	if (SSL_write_ex(c->ssl, b.at, b.len, &taken) != 1) {
+		c->lost += b.len;
 		net_fail_tls(c, "TLS");
+	}
 }
 
 static void flush_later(void *context)
@@ -181,8 +183,10 @@ static void flush_later(void *context)
 
 void net_conn_write(struct net_conn *c, struct bytes b, bool more)
 {
-	if (c->closed || c->state == NET_FAILED)
+	if (c->closed || c->state == NET_FAILED) {
+		c->lost += b.len;
 		return;
+	}
 	if (c->state != NET_OPEN) {
 		buf_put(&c->early, b);
 		if (c->early.failed) {
@@ -202,7 +206,7 @@ void net_conn_write(struct net_conn *c, struct bytes b, bool more)
 
 size_t net_conn_unsent(const struct net_conn *c)
 {
-	return c->out.len - c->out_from + c->early.len;
+	return net_waiting(c) + c->lost;
 }
 
 /* ------------------------------------------------------------------- events */
@@ -291,7 +295,7 @@ static void on_write(evutil_socket_t fd, short what, void *context)
 	net_flush_waiting(c);
 	if (c->closed)
 		net_linger_on(c);
-	else if (waited && c->state == NET_OPEN && !net_conn_unsent(c) && c->events->drained)
+	else if (waited && c->state == NET_OPEN && !net_waiting(c) && c->events->drained)
 		c->events->drained(c->owner);
 }
 
@@ -390,7 +394,7 @@ void net_conn_close(struct net_conn *c, uint64_t linger_us)
 	c->corked = false;
 	net_watch_read(c, false);
 	buf_wipe(&c->early);
-	if (!linger_us && net_conn_unsent(c)) {
+	if (!linger_us && net_waiting(c)) {
 		/* It would come in the middle of a record. */
 		c->broken = true;
 	} else if (c->ssl && !c->broken && SSL_is_init_finished(c->ssl)) {

@@ -48,6 +48,7 @@ void net_conn_pause(struct net_conn *c, bool paused);
  * in this tick, so do not send yet.  What is written before `opened` waits for it (up to
  * 1 MiB).  A peer that leaves 256 MiB unread is given up. */
 void net_conn_write(struct net_conn *c, struct bytes b, bool more);
+/* Bytes that the kernel has not taken, or never will since the connection has failed. */
 size_t net_conn_unsent(const struct net_conn *c);
 /* Lets what is unsent go out (for at most `linger_us`; 0: drop it), then closes; with TLS
  * says close_notify.  A peer that is still sending is read from meanwhile, so that it is

@@ -75,6 +75,7 @@ struct net_conn {
 	struct buf out; /* to be sent */
 	size_t out_from;
 	struct buf early;                /* plain, written before the connection was open */
+	size_t lost;                     /* that was to be sent when nothing could be any more */
 	struct net_conn *next, **before; /* while lingering */
 	struct event linger;
 	uint8_t *subject;
@@ -95,6 +96,11 @@ struct net_conn {
 size_t net_receive(struct net_conn *c, void *to, size_t n);
 /* Sends or keeps all of it. */
 void net_send(struct net_conn *c, struct bytes b);
+/* What waits to be sent. */
+static inline size_t net_waiting(const struct net_conn *c)
+{
+	return c->out.len - c->out_from + c->early.len;
+}
 /* Sends what waits, as far as the kernel takes it. */
 void net_flush(struct net_conn *c);
 /* As above when the kernel has said that it takes some again. */

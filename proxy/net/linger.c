@@ -71,7 +71,7 @@ void net_linger_on(struct net_conn *c)
 		finish(c);
 		return;
 	}
-	if (net_conn_unsent(c))
+	if (net_waiting(c))
 		return;
 	some = discard(c, &ended);
 	if (ended || (!some && !c->half_closed)) {

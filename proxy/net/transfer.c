@@ -37,8 +37,10 @@ static size_t send_some(struct net_conn *c, struct bytes b)
 {
 	ssize_t n;
 
-	if (c->broken)
+	if (c->broken) {
+		c->lost += b.len;
 		return b.len;
+	}
 	do {
 		n = send(c->fd, b.at, b.len, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
@@ -48,12 +50,17 @@ static size_t send_some(struct net_conn *c, struct bytes b)
 		return 0;
 	c->broken = true;
 	net_fail(c, "sending: %s", strerror(errno));
+	c->lost += b.len;
 	return b.len;
 }
 
 static void keep(struct net_conn *c, struct bytes b)
 {
-	if (!b.len || c->broken)
+	if (c->broken) {
+		c->lost += b.len;
+		return;
+	}
+	if (!b.len)
 		return;
 	if (c->out_from >= COMPACT_FROM && c->out_from >= c->out.len / 2) {
 		buf_consume(&c->out, c->out_from);
@@ -62,6 +69,7 @@ static void keep(struct net_conn *c, struct bytes b)
 	buf_put(&c->out, b);
 	if (c->out.failed) {
 		c->broken = true;
+		c->lost += b.len;
 		net_fail(c, "the peer does not read what it is sent");
 	}
 }
@@ -75,7 +83,7 @@ static void flush_scratch(struct net_conn *c)
 	l->out_len = 0;
 	if (!b.len)
 		return;
-	if (!net_conn_unsent(c))
+	if (!net_waiting(c))
 		b = bytes_from(b, send_some(c, b));
 	keep(c, b);
 }
@@ -96,6 +104,7 @@ void net_flush(struct net_conn *c)
 	if (c->out_from < c->out.len && !c->writing)
 		c->out_from += send_some(c, bytes_from(buf_bytes(&c->out), c->out_from));
 	if (c->broken || c->out_from == c->out.len) {
+		c->lost += c->out.len - c->out_from;
 		buf_fini(&c->out);
 		c->out_from = 0;
 	}

@@ -175,7 +175,8 @@ static bool fits_limits(struct exchange *x, const struct disclosure *d, struct f
 	enum reply_form form = x->plan.reply.form;
 
 	if (!x->limited || d->docs <= 0 ||
-		(form != REPLY_CURSOR && form != REPLY_VALUES && form != REPLY_VALUE))
+		(form != REPLY_CURSOR && form != REPLY_VALUES && form != REPLY_COLLECTED &&
+			form != REPLY_VALUE))
 		return true;
 	if (usage_documents(x->worker->server->usage, &x->limited->limits, x->user,
 		    x->limited->name, x->facts.now_us, (uint64_t)d->docs, form == REPLY_VALUE))

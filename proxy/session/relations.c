@@ -278,6 +278,15 @@ static void finish(struct kept_list *k, bool fine)
 	}
 }
 
+static void note_times(struct worker *w, struct bytes answer)
+{
+	struct element cluster = {0}, operation = {0};
+
+	(void)doc_find(answer, "$clusterTime", &cluster);
+	(void)doc_find(answer, "operationTime", &operation);
+	upstream_note_reply_times(w->server->parts.upstream, &cluster, &operation);
+}
+
 static void on_done(void *context, const struct upstream_answer *answer)
 {
 	struct kept_list *k = context;
@@ -286,8 +295,7 @@ static void on_done(void *context, const struct upstream_answer *answer)
 
 	k->call = NULL;
 	if (answer->result == UPSTREAM_ANSWERED)
-		upstream_note_reply_times(w->server->parts.upstream,
-			bytes_of(answer->document, answer->document_len));
+		note_times(w, bytes_of(answer->document, answer->document_len));
 	fine = read_answer(k, answer, &k->why);
 	if (!fine && k->why.code == FAULT_UPSTREAM && answer->result == UPSTREAM_ANSWERED)
 		upstream_server_failed(w->pool, answer->server);

@@ -25,6 +25,7 @@ struct end {
 	unsigned opened, closed, drained;
 	bool closes_on_end;
 	bool reads_nothing;
+	size_t unsent; /* when it was closed */
 	char why[200];
 };
 
@@ -72,6 +73,13 @@ static void on_drained(void *owner)
 	e->drained++;
 }
 
+static void write_all(struct end *e, struct bytes content)
+{
+	inside = true;
+	net_conn_write(e->conn, content, false);
+	inside = false;
+}
+
 static void end_close(struct end *e, uint64_t linger_us)
 {
 	if (!e->conn)
@@ -90,18 +98,13 @@ static void on_closed(void *owner, const char *why)
 	assert_non_null(e->conn);
 	assert_int_equal(e->closed++, 0);
 	snprintf(e->why, sizeof(e->why), "%s", why);
+	write_all(e, bytes_str("too late"));
+	e->unsent = net_conn_unsent(e->conn);
 	end_close(e, 0);
 	net_loop_stop(loop);
 }
 
 static const struct net_conn_events events = {on_opened, on_readable, on_drained, on_closed};
-
-static void write_all(struct end *e, struct bytes content)
-{
-	inside = true;
-	net_conn_write(e->conn, content, false);
-	inside = false;
-}
 
 /* Runs until `n` bytes in all have come. */
 static void run_until(struct end *e, size_t n)
@@ -472,6 +475,41 @@ static void test_altered_record(void **state)
 	assert_int_equal(b.closed, 1);
 	assert_int_equal(b.got.len, 1);
 	assert_int_equal(strncmp(b.why, "TLS: ", 5), 0);
+}
+
+/* What a broken connection could not send is unsent, to the last byte of it. */
+static void break_while_sending(void)
+{
+	uint8_t *content = make_content(MANY, 7);
+	size_t waiting;
+
+	connect_both("proxy.test");
+	write_all(&a, bytes_str("x"));
+	run_until(&b, 1);
+	net_conn_pause(b.conn, true);
+	write_all(&a, bytes_of(content, MANY));
+	run_a_while();
+	waiting = net_conn_unsent(a.conn);
+	assert_true(waiting > 0 && waiting < MANY + 100000);
+	/* It has not read all: so this is a reset. */
+	end_close(&b, 0);
+	net_loop_run(loop);
+	assert_int_equal(a.closed, 1);
+	assert_int_equal(a.unsent, waiting + strlen("too late"));
+	free(content);
+}
+
+static void test_break_plain(void **state)
+{
+	(void)state;
+	break_while_sending();
+}
+
+static void test_break_tls(void **state)
+{
+	(void)state;
+	make_default_tls();
+	break_while_sending();
 }
 
 static void pause_and_resume(void)
@@ -954,8 +992,9 @@ int main(void)
 		CASE(test_read_in_small_pieces), CASE(test_names), CASE(test_torn_plain),
 		CASE(test_torn_tls), CASE(test_cut_anywhere), CASE(test_garbage),
 		CASE(test_peer_without_close_notify), CASE(test_altered_record),
-		CASE(test_pause_plain), CASE(test_pause_tls), CASE(test_linger_plain),
-		CASE(test_linger_tls), CASE(test_linger_ends), CASE(test_free_while_lingering),
+		CASE(test_break_plain), CASE(test_break_tls), CASE(test_pause_plain),
+		CASE(test_pause_tls), CASE(test_linger_plain), CASE(test_linger_tls),
+		CASE(test_linger_ends), CASE(test_free_while_lingering),
 		CASE(test_answer_to_who_still_sends), CASE(test_more), CASE(test_early_limit),
 		CASE(test_connect_refused), CASE(test_peer_gone_before_accept),
 		CASE(test_close_at_once), CASE(test_client_certificate),

@@ -322,6 +322,7 @@ static void on_done(void *context, const struct upstream_answer *answer)
 	a->done_us = clock_monotonic_us();
 	if (answer->result != UPSTREAM_ANSWERED)
 		return;
+	a->answer_len = answer->len;
 	assert_true(answer->document > answer->message);
 	assert_true(answer->document + answer->document_len <= answer->message + answer->len);
 	if (doc_find(bytes_of(answer->document, answer->document_len), "n", &e) &&

@@ -65,6 +65,7 @@ struct asked {
 	enum upstream_result result;
 	server_id server;
 	int32_t asked_n, n; /* of the question, and of the answer */
+	size_t answer_len;
 	uint64_t began_us, done_us;
 };
 
