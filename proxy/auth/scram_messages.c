@@ -19,7 +19,7 @@ bool scram_base64(struct bytes text, uint8_t *out, size_t max, size_t *len)
 {
 	const char *end;
 
-	return text.len &&
+	return text.len && bytes_are_ascii(text) &&
 	       sodium_base642bin(out, max, (const char *)text.at, text.len, NULL, len, &end,
 		       sodium_base64_VARIANT_ORIGINAL) == 0 &&
 	       end == (const char *)text.at + text.len && *len > 0;

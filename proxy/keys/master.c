@@ -97,7 +97,7 @@ static bool decode(struct bytes text, uint8_t out[MASTER_LEN])
 		text.len--;
 	if (text.len && text.at[text.len - 1] == '\r')
 		text.len--;
-	return text.len == BASE64_LEN &&
+	return text.len == BASE64_LEN && bytes_are_ascii(text) &&
 	       sodium_base642bin(out, MASTER_LEN, (const char *)text.at, text.len, NULL, &len, NULL,
 		       sodium_base64_VARIANT_ORIGINAL) == 0 &&
 	       len == MASTER_LEN;

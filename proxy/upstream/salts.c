@@ -107,8 +107,9 @@ static bool salt_password(
 	char digest[33], *prepared = NULL;
 	bool done = false;
 
-	if (sodium_base642bin(salt, sizeof(salt), salt_text, strlen(salt_text), NULL, &salt_len,
-		    NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+	if (!bytes_are_ascii(bytes_str(salt_text)) ||
+		sodium_base642bin(salt, sizeof(salt), salt_text, strlen(salt_text), NULL, &salt_len,
+			NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
 		return false;
 	if (t->mechanism == MECHANISM_SCRAM_SHA_1) {
 		done = digest_password(t, digest) &&

@@ -91,6 +91,16 @@ static inline struct bytes bytes_head(struct bytes b, size_t len)
 	return bytes_of(b.at, b.len < len ? b.len : len);
 }
 
+/* No byte above 0x7f.  libsodium's base64 takes those for '/'. */
+static inline bool bytes_are_ascii(struct bytes b)
+{
+	uint8_t all = 0;
+
+	for (size_t i = 0; i < b.len; i++)
+		all |= b.at[i];
+	return all < 0x80;
+}
+
 /* Little-endian numbers, as BSON and the wire have them. */
 static inline uint32_t load_u32(const uint8_t *p)
 {

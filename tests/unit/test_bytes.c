@@ -35,6 +35,20 @@ static void test_compare(void **state)
 	assert_int_equal(bytes_compare(bytes_of(NULL, 0), bytes_of(NULL, 0)), 0);
 }
 
+static void test_ascii(void **state)
+{
+	(void)state;
+	assert_true(bytes_are_ascii(bytes_of(NULL, 0)));
+	assert_true(bytes_are_ascii(bytes_of("\0\x01 az\x7f", 6)));
+	for (unsigned i = 0x80; i <= 0xff; i++) {
+		uint8_t text[] = {'a', (uint8_t)i, 'b'};
+
+		assert_false(bytes_are_ascii(bytes_of(text, 3)));
+		assert_false(bytes_are_ascii(bytes_of(text + 1, 1)));
+		assert_true(bytes_are_ascii(bytes_of(text, 1)));
+	}
+}
+
 static void test_cut(void **state)
 {
 	static const struct {
@@ -172,6 +186,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_ascii),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_hex),

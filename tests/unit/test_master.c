@@ -183,6 +183,23 @@ static void test_files(void **state)
 	master_free(counted);
 }
 
+/* Each byte of it: libsodium would read some that are no base64 as '/'. */
+static void test_damaged_base64(void **state)
+{
+	char text[] = BASE64;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text) - 1; i++) {
+		char right = text[i];
+
+		text[i] = '\xff';
+		assert_null(load(text, sizeof(text) - 1, 0600));
+		text[i] = '-';
+		assert_null(load(text, sizeof(text) - 1, 0600));
+		text[i] = right;
+	}
+}
+
 static void test_no_file(void **state)
 {
 	struct fault why;
@@ -299,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_damaged_base64),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_locked_memory),
 		cmocka_unit_test(test_expanded_keys),

@@ -327,6 +327,30 @@ static void test_bad_final_messages(void **state)
 	expect_final_failed(m, ",p=", ",q=", "no proof");
 }
 
+static void test_base64(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len; /* 0: refused */
+	} cases[] = {
+		{"QUJD", 3}, {"QUI=", 2}, {"QQ==", 1}, {"////", 3}, {"", 0}, {"Q", 0}, {"QQ", 0},
+		{"QQ=", 0}, {"QR==", 0}, {"QUJD\n", 0}, {"QU_D", 0},
+		/* libsodium reads it as "////". */
+		{"\xc3\xbf\x80\xff", 0}, {"QUJDREVG", 0}, /* more than there is room for */
+	};
+	uint8_t out[3];
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		bool taken = scram_base64(bytes_str(cases[i].text), out, sizeof(out), &len);
+
+		assert_int_equal(taken, cases[i].len != 0);
+		if (taken)
+			assert_int_equal(len, cases[i].len);
+	}
+}
+
 static void test_wrong_password(void **state)
 {
 	struct made *m = *state;
@@ -459,6 +483,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_first_messages, make, unmake),
 		cmocka_unit_test_setup_teardown(test_limits, make, unmake),
 		cmocka_unit_test_setup_teardown(test_bad_final_messages, make, unmake),
+		cmocka_unit_test(test_base64),
 		cmocka_unit_test_setup_teardown(test_wrong_password, make, unmake),
 		cmocka_unit_test_setup_teardown(test_replay, make, unmake),
 		cmocka_unit_test_setup_teardown(test_unknown_users_look_alike, make, unmake),
