@@ -23,7 +23,7 @@ void fake_say_bytes(struct fake_conn *c, struct bytes b)
 		net_conn_write(c->net, b, false);
 }
 
-static void say_document(struct fake_conn *c, struct bytes document)
+void fake_say_document(struct fake_conn *c, struct bytes document)
 {
 	struct buf out;
 	size_t frame;
@@ -45,7 +45,7 @@ void fake_say(struct fake_conn *c, const char *json)
 	bson_t *doc = bson_new_from_json((const uint8_t *)json, -1, &error);
 
 	assert_non_null(doc);
-	say_document(c, bytes_of(bson_get_data(doc), doc->len));
+	fake_say_document(c, bytes_of(bson_get_data(doc), doc->len));
 	bson_destroy(doc);
 }
 

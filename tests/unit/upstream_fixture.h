@@ -101,6 +101,7 @@ void asked_fini(struct asked *a);
 
 /* Says a document, as the answer to the last message. */
 void fake_say(struct fake_conn *c, const char *json);
+void fake_say_document(struct fake_conn *c, struct bytes document);
 /* Says {ok: 1, n: …} with the number of the message. */
 void fake_answer(struct fake_conn *c, struct bytes message);
 /* Says these bytes as they are. */
