@@ -233,8 +233,10 @@ static int fill_rows(struct risking *r)
 		list[i].value = bytes_str(sign + 1);
 	}
 	if (r->view && !policy_fill_rows(r->view->rows, list, given->count, &r->rows, &missing))
-		return cli_usage(
-			COMMAND, "the view's rows need %.*s: give --attr", BYTES_ARG(missing));
+		return cli_usage(COMMAND, "the view's rows need %.*s: %s", BYTES_ARG(missing),
+			bytes_start_with(missing, bytes_str("${user."))
+				? "give --attr"
+				: "they are another set for each user");
 	return CLI_OK;
 }
 
