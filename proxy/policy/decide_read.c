@@ -29,6 +29,8 @@ bool check_let(struct deciding *d, struct analysis *a)
 /* An index by name could be any; by its keys it is known. */
 bool check_hint(struct deciding *d, struct analysis *a, const struct element *hint)
 {
+	struct use use = {.kind = USE_HINT, .path = bytes_str("_id"), .place = "hint"};
+
 	if (!hint || hint->type == TYPE_NULL)
 		return true;
 	if (hint->type == TYPE_DOCUMENT)
@@ -37,7 +39,8 @@ bool check_hint(struct deciding *d, struct analysis *a, const struct element *hi
 		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("hint"));
 	if (!bytes_equal_str(element_string(hint), "_id_"))
 		analysis_unproven(a, bytes_str("hint"));
-	return true;
+	use.sent = element_string(hint);
+	return analysis_add(a, &use, d->why);
 }
 
 static bool check_bounds(struct deciding *d, struct analysis *a, const char *name)

@@ -51,23 +51,36 @@ void mark_parts(struct view_node *node)
 	}
 }
 
+/* The node of a path; what is missing on the way is as what stands above it, of which it has
+ * been a part. */
+static struct view_node *add_alike(struct arena *arena, struct view_node *root, struct bytes path)
+{
+	struct bytes name;
+
+	while (path_next(&path, &name)) {
+		bool known = view_node_child(root, name) != NULL;
+		struct view_node *node = view_node_add(arena, root, name);
+
+		if (!known) {
+			node->clearance = root->clearance;
+			node->mask = root->mask;
+			node->class = root->class;
+		}
+		root = node;
+	}
+	return root;
+}
+
 void hide_path(struct arena *arena, struct view_node *root, struct bytes path)
 {
-	bool at;
-	const struct view_node *model = view_node_of(root, path, &at);
-	struct view_node unlisted = *model;
-	struct view_node *node = view_node_add(arena, root, path);
-
-	if (!at)
-		node->class = unlisted.class;
-	hide_below(node);
+	hide_below(add_alike(arena, root, path));
 }
 
 /* What a pipeline has put at `path`: the node of its origin, with all below. */
 static void graft(struct arena *arena, struct view_node *root, const struct view_node *model,
 	const struct shape_entry *entry)
 {
-	struct view_node *node = view_node_add(arena, root, entry->path);
+	struct view_node *node = add_alike(arena, root, entry->path);
 	struct bytes name = node->name;
 	const struct view_node *from;
 	bool at;

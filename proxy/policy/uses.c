@@ -64,8 +64,10 @@ static bool check_accountable(
 static bool check_readable(
 	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
+	/* What is masked is one value: whether it has parts is hidden as well. */
 	if (u->kind == USE_SHOW || u->kind == USE_HIDE)
-		return true;
+		return at || node->clearance != CLEAR_MASK ||
+		       refuse_use(d, u, FAULT_NOT_READABLE);
 	/* A document or a list may be there for what is hidden in it alone. */
 	if (u->kind == USE_EXISTS)
 		return node->clearance == CLEAR_PLAINTEXT || refuse_use(d, u, FAULT_NOT_READABLE);

@@ -545,3 +545,33 @@ def test_a_field_whose_name_is_a_number(arena):
             arena.must_agree("masked", {"aggregate": "patients", "cursor": {},
                                         "pipeline": [{"$match": only}, stage]})
         arena.must_agree("masked", {"distinct": "patients", "key": path, "query": only})
+
+
+def test_parts_of_what_is_masked_as_a_whole(arena):
+    """A constant in place of a document hides that it is one."""
+    one, other = arena.enter("masked").worlds
+    for world, value in ((one, {"a": 1}), (other, "Normal")):
+        world.direct[DATABASE].patients.update_one(
+            {"_id": TARGET}, {"$set": {"medical_info.test_results": value}})
+    arena.must_agree("masked", {"find": "patients", "filter": {"_id": TARGET}})
+    for below in ("a", "x", "0"):
+        path = "medical_info.test_results." + below
+        for projection in ({path: 1}, {path: 0}, {path: {"$slice": 1}},
+                           {"medical_info": {"test_results": {below: 1}}}):
+            arena.must_agree("masked", {"find": "patients", "filter": {"_id": TARGET},
+                                        "projection": projection})
+            arena.must_agree("masked", {"aggregate": "patients", "cursor": {}, "pipeline": [
+                {"$match": {"_id": TARGET}}, {"$project": projection}]})
+
+
+def test_order_by_a_hidden_id(arena):
+    """An ObjectId tells when it was made, and so does the order of its index."""
+    arena.enter("researcher")
+    for command in ({"find": "patients", "hint": "_id_"}, {"find": "patients", "hint": {"_id": 1}},
+                    {"find": "patients", "sort": {"_id": 1}},
+                    {"aggregate": "patients", "pipeline": [], "cursor": {}, "hint": "_id_"},
+                    {"aggregate": "patients", "pipeline": [{"$sort": {"_id": 1}}], "cursor": {}},
+                    {"find": "patients", "filter": {"_id": {"$gt": ObjectId("8" * 24)}}},
+                    {"count": "patients", "query": {}, "hint": "_id_"},
+                    {"find": "patients", "hint": {"$natural": -1}}):
+        arena.must_agree("researcher", command)

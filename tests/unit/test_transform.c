@@ -508,6 +508,30 @@ static void test_hidden_elements_leave_no_gap(void **state)
 	assert_true(doc_find_path(e.value, "1.hospital", &hospital));
 }
 
+/* What an exclusion leaves of a list is as it was. */
+static void test_an_exclusion_leaves_the_rest(void **state)
+{
+	static const char *const commands[] = {
+		"{\"aggregate\": \"patients\", \"$db\": \"healthcare_db\", \"cursor\": {}, "
+		"\"pipeline\": [{\"$project\": {\"medical_info.tests.code\": 0}}]}",
+		"{\"find\": \"patients\", \"$db\": \"healthcare_db\", "
+		"\"projection\": {\"medical_info.tests.code\": 0}}",
+	};
+	struct bytes shown;
+	struct disclosure d;
+	struct element e, value;
+	struct who w;
+
+	(void)state;
+	be(&w, "doctor", "H-NORD");
+	for (size_t i = 0; i < COUNT_OF(commands); i++) {
+		shown = read_stored(&w, commands[i],
+			bson_of("{\"medical_info\": {\"tests\": [{\"value\": 3}]}}"), &d);
+		assert_true(doc_find_path(shown, "medical_info.tests", &e));
+		assert_true(doc_find_path(e.value, "0.value", &value));
+	}
+}
+
 /* -1 and 1 look the same when rounded to 5: zero has no sign. */
 static void test_zero_has_no_sign(void **state)
 {
@@ -547,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_kept_rules),
 		cmocka_unit_test(test_moved_ciphertext),
 		cmocka_unit_test(test_hidden_elements_leave_no_gap),
+		cmocka_unit_test(test_an_exclusion_leaves_the_rest),
 		cmocka_unit_test(test_zero_has_no_sign),
 		cmocka_unit_test(test_policy_tests),
 	};
