@@ -84,13 +84,19 @@ class Connection(wire.Client):
 
     def ask(self, body, *sections):
         """The reply's document, as it came."""
+        self.put(body, *sections)
+        return self.take()
+
+    def put(self, body, *sections):
         self.last_id += 1
         self.send(wire.op_msg(body, *sections, request_id=self.last_id))
-        frame = wire.read_frame(self.stream)
-        return frame[21:]
+
+    def take(self):
+        return wire.read_frame(self.stream)[21:]
 
 
-IGNORED = {b"operationTime", b"$clusterTime", b"topologyVersion", b"electionId", b"opTime"}
+IGNORED = {b"operationTime", b"$clusterTime", b"topologyVersion", b"electionId", b"opTime",
+           b"localTime", b"connectionId"}
 
 
 class Reply:
@@ -184,16 +190,18 @@ class World:
         self.clients = {}
         self.direct = upstream.client(tz_aware=True)
 
-    def connection(self, user):
-        """A user's, or, for None, the database operator's past the proxy."""
-        if user not in self.connections:
-            self.connections[user] = (
+    def lane(self, user, number=0):
+        """A user's connection, or, for None, the database operator's past the proxy; of
+        several at the same time each has a number."""
+        key = user, number
+        if key not in self.connections:
+            self.connections[key] = (
                 Connection(self.proxy, user, password_of(user)) if user else
                 Connection(self.upstream, UPSTREAM_USER, UPSTREAM_PASSWORD))
-        return self.connections[user]
+        return self.connections[key]
 
     def ask(self, user, body, *sections):
-        return Reply(self.connection(user).ask(body, *sections))
+        return Reply(self.lane(user).ask(body, *sections))
 
     def fill(self, collections):
         """Through the proxy, which seals them; then the same random orders as in the other world.
