@@ -169,11 +169,32 @@ static bool stage_count(struct analysis *a, const struct element *e, struct faul
 	return true;
 }
 
+/* includeArrayIndex: where a field of that name was, its place among the others would show
+ * that it was there. */
+static bool index_of_unwind(struct analysis *a, const struct element *index, struct fault *why)
+{
+	struct use use = {.kind = USE_UNWIND, .element = *index, .place = "$unwind"};
+
+	if (index->type != TYPE_STRING)
+		return fault_name(why, FAULT_WRONG_TYPE, index->name);
+	use.sent = element_string(index);
+	if (!path_normalise(a->arena, use.sent, &use.path, why))
+		return false;
+	if (path_is_reserved(use.path))
+		return fault_name(why, FAULT_RESERVED, use.sent);
+	/* "a.0" is a field of `a`: the others of `a` are as they were. */
+	if (use.path.len != use.sent.len)
+		analysis_unproven(a, use.sent);
+	if (!shape_use(a, &use, why))
+		return false;
+	shape_put(a, &a->shape, use.path, SHAPE_COMPUTED, use.path);
+	return true;
+}
+
 static bool stage_unwind(struct analysis *a, const struct element *e, struct fault *why)
 {
 	struct element from = *e, index;
 	struct use use = {.kind = USE_UNWIND, .place = "$unwind"};
-	struct bytes path;
 
 	if (e->type == TYPE_DOCUMENT && !options_stand_once(e->value, why))
 		return false;
@@ -187,16 +208,7 @@ static bool stage_unwind(struct analysis *a, const struct element *e, struct fau
 	if (e->type != TYPE_DOCUMENT || !doc_find(e->value, "includeArrayIndex", &index) ||
 		index.type == TYPE_NULL)
 		return true;
-	if (index.type != TYPE_STRING ||
-		!path_normalise(a->arena, element_string(&index), &path, why))
-		return fault_name(why, FAULT_WRONG_TYPE, e->name);
-	if (path_is_reserved(path))
-		return fault_name(why, FAULT_RESERVED, element_string(&index));
-	/* "a.0" is a field of `a`: the others of `a` are as they were. */
-	if (path.len != element_string(&index).len)
-		analysis_unproven(a, element_string(&index));
-	shape_put(a, &a->shape, path, SHAPE_COMPUTED, path);
-	return true;
+	return index_of_unwind(a, &index, why);
 }
 
 /* The field that a stage adds: `as` of $lookup, the names in `output` of others. */

@@ -575,3 +575,23 @@ def test_order_by_a_hidden_id(arena):
                     {"count": "patients", "query": {}, "hint": "_id_"},
                     {"find": "patients", "hint": {"$natural": -1}}):
         arena.must_agree("researcher", command)
+
+
+def test_the_place_of_a_hidden_field(arena):
+    """A field that is written over stays where it was; a new one comes last."""
+    one, other = arena.enter("researcher").worlds
+    for world, change in ((one, {"$set": {"cost": 5, "secret": 1}}),
+                          (other, {"$unset": {"cost": 1, "secret": 1}})):
+        world.direct[DATABASE].visits.update_many({}, change)
+    for name in ("cost", "secret", "exam.items.price", "nurse.x"):
+        for stages in ([{"$unwind": {"path": "$tags", "includeArrayIndex": name}}],
+                       [{"$project": {"kind": 1, name: {"$literal": 1}, "ward": 1}}],
+                       [{"$addFields": {name: 1}}], [{"$set": {name: "$kind"}}],
+                       [{"$project": {name: 0}}, {"$addFields": {name: 1}}],
+                       [{"$lookup": {"from": "visits", "localField": "kind",
+                                     "foreignField": "kind", "as": name}}],
+                       [{"$setWindowFields": {"sortBy": {"_id": 1},
+                                              "output": {name: {"$documentNumber": {}}}}}],
+                       [{"$fill": {"output": {name: {"value": 1}}}}]):
+            arena.must_agree("researcher", {"aggregate": "visits", "cursor": {},
+                                            "pipeline": stages})
