@@ -149,6 +149,9 @@ bool distinct_behind(struct deciding *d) MUST_CHECK;
 /* Puts the stages of other collections' views where a pipeline reads them; `reaches` is how
  * many places an analysis has seen. */
 bool place_foreign_barriers(struct deciding *d, struct bytes pipeline, size_t reaches) MUST_CHECK;
+/* The other collections that a pipeline reads and whose subjects are to be named. */
+bool foreign_subjects(struct deciding *d, struct bytes pipeline,
+	struct deciding named[REPLY_FOREIGN_MAX], size_t *count) MUST_CHECK;
 void note_what_is_shown(struct reply_rules *reply, const struct deciding *d);
 
 bool decide_find(struct deciding *d) MUST_CHECK;

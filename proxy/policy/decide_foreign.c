@@ -8,12 +8,16 @@
 struct placing {
 	struct deciding *d;
 	size_t placed;
+	struct deciding *named; /* when only those are looked for whose subjects are to be named */
+	size_t nnamed;
 };
 
 /* Another collection, decided as a command of its own under the same role. */
 struct foreign {
 	struct deciding d;
 	struct plan plan;
+	struct bytes
+		match; /* a stage behind the barrier that stands for a foreignField; or empty */
 };
 
 static bool refuse_stage(const struct placing *p, const struct element *stage)
@@ -21,10 +25,27 @@ static bool refuse_stage(const struct placing *p, const struct element *stage)
 	return fault_name(p->d->why, FAULT_STAGE, stage->name);
 }
 
-static bool choose_foreign(const struct placing *p, struct bytes name, struct foreign *f)
+/* Each collection once, however often it is read. */
+static bool add_named(struct placing *p, const struct deciding *f)
+{
+	const struct collection *c = deciding_collection(f);
+
+	if (!must_name_behind(f))
+		return true;
+	for (size_t i = 0; i < p->nnamed; i++)
+		if (deciding_collection(&p->named[i]) == c && p->named[i].virtual == f->virtual)
+			return true;
+	if (p->nnamed == REPLY_FOREIGN_MAX)
+		return fault_name(p->d->why, FAULT_NAMES_SUBJECTS, c->name);
+	p->named[p->nnamed++] = *f;
+	return true;
+}
+
+static bool choose_foreign(struct placing *p, struct bytes name, struct foreign *f)
 {
 	struct deciding *d = p->d;
 
+	f->match = bytes_of("", 0);
 	f->d = *d;
 	f->plan = (struct plan){.row = d->plan->row,
 		.db = d->plan->db,
@@ -46,7 +67,9 @@ static bool choose_foreign(const struct placing *p, struct bytes name, struct fo
 	}
 	/* Whatever is put into the request belongs to the one plan that there is. */
 	f->d.plan = d->plan;
-	if (must_name_behind(&f->d))
+	if (p->named)
+		return add_named(p, &f->d);
+	if (must_name_behind(&f->d) && !d->plan->reply.names_group)
 		return fault_name(d->why, FAULT_NAMES_SUBJECTS, name);
 	d->plan->reply.reaches = true;
 	note_what_is_shown(&d->plan->reply, &f->d);
@@ -64,6 +87,12 @@ static bool put_head(
 	struct buf built;
 	size_t begun;
 
+	if (f->match.len) {
+		buf_init(&built, DOC_SLACK_LEN);
+		buf_put(&built, stages);
+		buf_put(&built, f->match);
+		stages = plan_bytes(p->d, &built);
+	}
 	if (stages.len && pipeline) {
 		plan_edit(p->d, EDIT_PREPEND, pipeline->value.at)->put = stages;
 	} else if (stages.len) {
@@ -93,39 +122,155 @@ static void point_to(struct placing *p, const struct foreign *f, const struct el
 	edit->put = plan_bytes(p->d, &built);
 }
 
-/* foreignField is matched on the documents as they are stored. */
-static bool check_foreign_field(
-	struct placing *p, const struct foreign *f, const struct element *field)
-{
-	const struct view_node *node;
-	struct bytes path;
-	bool at;
+struct lookup {
+	struct element from, local_field, foreign_field, let, pipeline;
+	struct bytes local_path, foreign_path;
+	struct bytes holder; /* the stage's document */
+};
 
+static bool read_path(struct placing *p, const struct element *field, struct bytes *path)
+{
 	if (field->type != TYPE_STRING)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, field->name);
-	if (!path_normalise(p->d->arena, element_string(field), &path, p->d->why))
+	if (!path_normalise(p->d->arena, element_string(field), path, p->d->why))
 		return false;
-	if (f->d.virtual)
-		return fault_name(p->d->why, FAULT_FOREIGN_FIELD, element_string(field));
-	if (path_is_reserved(path))
-		return fault_name(p->d->why, FAULT_RESERVED, path);
-	node = view_node_of(&f->d.view->root, path, &at);
-	if (!(at ? node->all_plaintext && !node->any_encrypted
-		 : node->clearance == CLEAR_PLAINTEXT && node->field == NO_FIELD))
-		return fault_name(p->d->why, FAULT_FOREIGN_FIELD, element_string(field));
-	return true;
+	if (path_is_reserved(*path))
+		return fault_name(p->d->why, FAULT_RESERVED, *path);
+	/* An expression takes no index into an array for a path. */
+	return bytes_equal(*path, element_string(field)) ||
+	       fault_name(p->d->why, FAULT_FOREIGN_FIELD, element_string(field));
 }
 
-struct lookup {
-	struct element from, foreign_field, pipeline;
-};
+/* foreignField is matched on what is stored: that must be what the role sees. */
+static bool is_stored_plain(const struct foreign *f, struct bytes path)
+{
+	const struct view_node *node;
+	bool at;
+
+	if (f->d.virtual)
+		return false;
+	node = view_node_of(&f->d.view->root, path, &at);
+	return at ? node->all_plaintext && !node->any_encrypted
+		  : node->clearance == CLEAR_PLAINTEXT && node->field == NO_FIELD;
+}
+
+/* Ciphertext would be compared where the role sees a value. */
+static bool shows_sealed(const struct foreign *f, struct bytes path)
+{
+	const struct view_node *node;
+	struct bytes rest = path, name;
+	bool at;
+
+	if (f->d.virtual) {
+		(void)path_next(&rest, &name);
+		for (size_t i = 0; i < f->d.virtual->nfields; i++) {
+			const struct view_field *field = &f->d.virtual->fields[i];
+
+			if (!bytes_equal(field->name, name))
+				continue;
+			if (!barrier_shows_field(f->d.virtual, field))
+				return true;
+			if (field->of_subject || field->mask)
+				return false;
+			node = view_node_of(&f->d.virtual->from->tree, field->path, &at);
+			return at ? node->any_encrypted : node->field != NO_FIELD;
+		}
+		return false;
+	}
+	node = view_node_of(&f->d.view->root, path, &at);
+	return at ? node->any_encrypted : node->field != NO_FIELD;
+}
+
+static bool check_foreign_field(struct placing *p, const struct foreign *f, struct lookup *l)
+{
+	if (!l->foreign_field.type)
+		return true;
+	if (!l->local_field.type)
+		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("localField"));
+	if (!read_path(p, &l->local_field, &l->local_path) ||
+		!read_path(p, &l->foreign_field, &l->foreign_path))
+		return false;
+	return is_stored_plain(f, l->foreign_path) || !shows_sealed(f, l->foreign_path) ||
+	       fault_name(p->d->why, FAULT_FOREIGN_FIELD, element_string(&l->foreign_field));
+}
+
+/* [value], its elements, or [null] for what is not there. */
+static void put_as_list(struct buf *out, struct bytes name, struct bytes ref)
+{
+	struct call cond = call_begin(out, name, "$cond"), or ;
+	size_t list;
+
+	put_is_array(out, NAME("0"), ref);
+	doc_put_string(out, NAME("1"), ref);
+	list = doc_put_array(out, NAME("2"));
+	or = call_begin(out, NAME("0"), "$ifNull");
+	doc_put_string(out, NAME("0"), ref);
+	doc_put_null(out, NAME("1"));
+	call_end(out, or);
+	doc_end(out, list);
+	call_end(out, cond);
+}
+
+#define LOCAL_VARIABLE "mw_local"
+
+/* let: {mw_local: "$localField"} */
+static void bind_local(struct placing *p, const struct lookup *l)
+{
+	const char *ref = arena_format(p->d->arena, "$%.*s", BYTES_ARG(l->local_path));
+	struct edit *edit;
+	struct buf built;
+	size_t let = 0;
+
+	buf_init(&built, DOC_MAX_LEN);
+	if (!l->let.type)
+		let = doc_put_document(&built, NAME("let"));
+	doc_put_string(&built, NAME(LOCAL_VARIABLE), bytes_str(ref));
+	if (!l->let.type)
+		doc_end(&built, let);
+	edit = plan_edit(p->d, EDIT_APPEND, l->let.type ? l->let.value.at : l->holder.at);
+	edit->put = plan_bytes(p->d, &built);
+}
+
+/* {$match: {$expr: {$gt: [{$size: {$setIntersection: [local, foreign]}}, 0]}}}: what
+ * localField and foreignField mean, on what the role sees.  These two leave the stage. */
+static struct bytes match_shown(struct placing *p, const struct lookup *l)
+{
+	struct deciding *d = p->d;
+	struct buf built;
+	struct stages s = {.out = &built};
+	size_t stage, match, expr, size;
+	struct call greater, both;
+
+	buf_init(&built, DOC_MAX_LEN);
+	stage = stage_begin(&s);
+	match = doc_put_document(&built, NAME("$match"));
+	expr = doc_put_document(&built, NAME("$expr"));
+	{
+		greater = (struct call){.doc = expr, .list = doc_put_array(&built, NAME("$gt"))};
+		size = doc_put_document(&built, NAME("0"));
+		both = call_begin(&built, NAME("$size"), "$setIntersection");
+		put_as_list(&built, NAME("0"), NAME("$$" LOCAL_VARIABLE));
+		put_as_list(&built, NAME("1"),
+			bytes_str(arena_format(d->arena, "$%.*s", BYTES_ARG(l->foreign_path))));
+		call_end(&built, both);
+		doc_end(&built, size);
+		doc_put_int32(&built, NAME("1"), 0);
+		call_end(&built, greater);
+	}
+	doc_end(&built, match);
+	doc_end(&built, stage);
+	bind_local(p, l);
+	plan_edit(d, EDIT_DROP, l->local_field.whole.at);
+	plan_edit(d, EDIT_DROP, l->foreign_field.whole.at);
+	return plan_bytes(d, &built);
+}
 
 static bool read_lookup(const struct placing *p, const struct element *e, struct lookup *l)
 {
 	struct doc_iter it = doc_iter_of(e->value);
 	struct element field;
 
-	*l = (struct lookup){0};
+	*l = (struct lookup){.holder = e->value};
 	if (e->type != TYPE_DOCUMENT)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, e->name);
 	while (doc_next(&it, &field)) {
@@ -135,10 +280,13 @@ static bool read_lookup(const struct placing *p, const struct element *e, struct
 			place = &l->from;
 		else if (element_named(&field, "foreignField"))
 			place = &l->foreign_field;
+		else if (element_named(&field, "localField"))
+			place = &l->local_field;
+		else if (element_named(&field, "let"))
+			place = &l->let;
 		else if (element_named(&field, "pipeline"))
 			place = &l->pipeline;
-		else if (!element_named(&field, "localField") && !element_named(&field, "let") &&
-			 !element_named(&field, "as"))
+		else if (!element_named(&field, "as"))
 			return fault_name(p->d->why, FAULT_UNKNOWN_FIELD, field.name);
 		if (!place)
 			continue;
@@ -150,6 +298,8 @@ static bool read_lookup(const struct placing *p, const struct element *e, struct
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("from"));
 	if (l->pipeline.type && l->pipeline.type != TYPE_ARRAY)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
+	if (l->let.type && l->let.type != TYPE_DOCUMENT)
+		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("let"));
 	return true;
 }
 
@@ -160,8 +310,12 @@ static bool place_lookup(struct placing *p, const struct element *e)
 
 	if (!read_lookup(p, e, &l) || !choose_foreign(p, element_string(&l.from), &f))
 		return false;
-	if (l.foreign_field.type && !check_foreign_field(p, &f, &l.foreign_field))
+	if (p->named)
+		return !l.pipeline.type || place_stages(p, l.pipeline.value);
+	if (!check_foreign_field(p, &f, &l))
 		return false;
+	if (l.foreign_field.type && !is_stored_plain(&f, l.foreign_path))
+		f.match = match_shown(p, &l);
 	point_to(p, &f, &l.from);
 	return put_head(p, &f, l.pipeline.type ? &l.pipeline : NULL, e->value);
 }
@@ -177,6 +331,8 @@ static bool place_named_union(struct placing *p, const struct element *e)
 
 	if (!choose_foreign(p, element_string(e), &f))
 		return false;
+	if (p->named)
+		return true;
 	stages = view_stages(&f.d, true);
 	buf_init(&built, DOC_MAX_LEN);
 	outer = doc_put_document(&built, e->name);
@@ -218,6 +374,8 @@ static bool place_union(struct placing *p, const struct element *e)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
 	if (!choose_foreign(p, element_string(&coll), &f))
 		return false;
+	if (p->named)
+		return !pipeline.type || place_stages(p, pipeline.value);
 	point_to(p, &f, &coll);
 	return put_head(p, &f, pipeline.type ? &pipeline : NULL, e->value);
 }
@@ -233,7 +391,8 @@ static bool check_graph(struct placing *p, const struct element *e)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("from"));
 	if (!choose_foreign(p, element_string(&from), &f))
 		return false;
-	return (!f.d.virtual && f.d.view->transparent && !f.d.rows.len) || refuse_stage(p, e);
+	return p->named || (!f.d.virtual && f.d.view->transparent && !f.d.rows.len) ||
+	       refuse_stage(p, e);
 }
 
 static bool place_facet(struct placing *p, const struct element *e)
@@ -287,4 +446,14 @@ bool place_foreign_barriers(struct deciding *d, struct bytes pipeline, size_t re
 		return false;
 	/* One that stands where no pipeline was looked for is not forwarded. */
 	return p.placed == reaches || fault_name(d->why, FAULT_STAGE, bytes_str("$lookup"));
+}
+
+bool foreign_subjects(struct deciding *d, struct bytes pipeline,
+	struct deciding named[REPLY_FOREIGN_MAX], size_t *count)
+{
+	struct placing p = {.d = d, .named = named};
+	bool fine = place_stages(&p, pipeline);
+
+	*count = p.nnamed;
+	return fine;
 }

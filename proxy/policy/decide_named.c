@@ -5,7 +5,7 @@
  * document that names the subjects of all documents that go in comes first, and the pipeline
  * is joined to it:
  *
- *   rows, proven stages, {$facet: the subjects},
+ *   rows, proven stages, {$facet: the subjects}, {$lookup: those of other collections},
  *   {$unionWith: {coll, pipeline: [rows, proven stages, fence, secure view, the rest]}}
  *
  * Both read one snapshot, so that no document is in one and not in the other. */
@@ -32,21 +32,16 @@ bool must_name_behind(const struct deciding *d)
 	       shows_accountable(&d->view->root, d->view->collection->accountable);
 }
 
-/* {$facet: {__mw: [{$limit: N + 1}, {$project: {a: "$path", …}}]}}: a $facet gives one
- * document, also where nothing goes in. */
-static void put_subjects(struct deciding *d, struct stages *s)
+/* [{$limit: N + 1}, {$project: {a: "$path", …}}], as stages */
+static void put_telling(struct deciding *d, const struct collection *c, struct stages *s)
 {
 	struct bytes paths[ID_PART + 1];
-	size_t n = telling_paths(deciding_collection(d), paths);
-	size_t stage = stage_begin(s), facet, list, inner, parts;
-	struct stages of_facet = {.out = s->out};
+	size_t n = telling_paths(c, paths), stage, parts;
 
-	facet = doc_put_document(s->out, NAME("$facet"));
-	list = doc_put_array(s->out, NAME("__mw"));
-	inner = stage_begin(&of_facet);
+	stage = stage_begin(s);
 	doc_put_int64(s->out, NAME("$limit"), REPLY_SUBJECTS_MAX + 1);
-	doc_end(s->out, inner);
-	inner = stage_begin(&of_facet);
+	doc_end(s->out, stage);
+	stage = stage_begin(s);
 	parts = doc_put_document(s->out, NAME("$project"));
 	doc_put_int32(s->out, NAME("_id"), 0);
 	for (size_t i = 0; i < n; i++) {
@@ -56,7 +51,39 @@ static void put_subjects(struct deciding *d, struct stages *s)
 			bytes_str(arena_format(d->arena, "$%.*s", BYTES_ARG(paths[i]))));
 	}
 	doc_end(s->out, parts);
-	doc_end(s->out, inner);
+	doc_end(s->out, stage);
+}
+
+/* {$lookup: {from, pipeline: [rows, …], as: "__mw0"}}: of another collection all that the
+ * role could see, since which of it a pipeline reads is not known beforehand. */
+static void put_foreign(struct deciding *d, struct deciding *f, struct stages *s, size_t number)
+{
+	const struct collection *c = deciding_collection(f);
+	size_t stage = stage_begin(s), lookup, list;
+	struct stages inner = {.out = s->out};
+
+	lookup = doc_put_document(s->out, NAME("$lookup"));
+	doc_put_string(s->out, NAME("from"), c->name);
+	list = doc_put_array(s->out, NAME("pipeline"));
+	if (f->rows.len)
+		put_rows(&inner, f->rows);
+	put_telling(d, c, &inner);
+	doc_end(s->out, list);
+	doc_put_string(s->out, NAME("as"), bytes_str(arena_format(d->arena, "__mw%zu", number)));
+	doc_end(s->out, lookup);
+	doc_end(s->out, stage);
+}
+
+/* {$facet: {__mw: [{$limit: N + 1}, {$project: {a: "$path", …}}]}}: a $facet gives one
+ * document, also where nothing goes in. */
+static void put_subjects(struct deciding *d, struct stages *s)
+{
+	size_t stage = stage_begin(s), facet, list;
+	struct stages of_facet = {.out = s->out};
+
+	facet = doc_put_document(s->out, NAME("$facet"));
+	list = doc_put_array(s->out, NAME("__mw"));
+	put_telling(d, deciding_collection(d), &of_facet);
 	doc_end(s->out, list);
 	doc_end(s->out, facet);
 	doc_end(s->out, stage);
@@ -73,17 +100,40 @@ static void put_join(struct deciding *d, struct stages *s, struct bytes pipeline
 	doc_end(s->out, stage);
 }
 
-/* The pipeline within what put_join has put, the second of two stages. */
-static struct element joined_pipeline(struct bytes stages)
+/* The pipeline within a stage of that name. */
+static struct element pipeline_within(const struct element *stage, const char *name)
+{
+	struct element inner, pipeline = {0};
+
+	if (doc_find(stage->value, name, &inner))
+		(void)doc_find(inner.value, "pipeline", &pipeline);
+	return pipeline;
+}
+
+/* Seals the literals of the other collections' rows, and finds what put_join has put: after
+ * the $facet come the $lookups, and at the end the $unionWith. */
+static bool find_joined(struct deciding *d, struct bytes stages, struct deciding *named,
+	size_t nnamed, struct element *joined)
 {
 	struct doc_iter it = {.at = stages.at, .end = stages.at + stages.len};
-	struct element stage, join, pipeline = {0};
+	struct element stage;
 
-	for (int i = 0; i < 2; i++)
-		(void)doc_next(&it, &stage);
-	if (doc_find(stage.value, "$unionWith", &join))
-		(void)doc_find(join.value, "pipeline", &pipeline);
-	return pipeline;
+	(void)doc_next(&it, &stage);
+	for (size_t i = 0; i < nnamed; i++) {
+		struct element pipeline;
+
+		if (!doc_next(&it, &stage))
+			break;
+		pipeline = pipeline_within(&stage, "$lookup");
+		if (named[i].rows.len &&
+			!seal_row_literals(&named[i], rows_of_stage(bytes_of(pipeline.value.at + 4,
+							      pipeline.value.len - 5))))
+			return false;
+	}
+	if (!doc_next(&it, &stage))
+		return fault_set(d->why, FAULT_INTERNAL, "a pipeline is not joined");
+	*joined = pipeline_within(&stage, "$unionWith");
+	return true;
 }
 
 static void drop_from(struct deciding *d, struct bytes pipeline, size_t at)
@@ -154,12 +204,20 @@ static bool read_snapshot(struct deciding *d)
 bool join_to_subjects(
 	struct deciding *d, const struct element *pipeline, size_t proven, struct element *joined)
 {
+	struct deciding named[REPLY_FOREIGN_MAX];
+	struct reply_rules *reply = &d->plan->reply;
 	struct buf built;
 	struct stages s = {.out = &built};
 	struct edit *edit;
 
+	if (!foreign_subjects(d, pipeline->value, named, &reply->nforeign))
+		return false;
 	buf_init(&built, DOC_SLACK_LEN);
 	put_subjects(d, &s);
+	for (size_t i = 0; i < reply->nforeign; i++) {
+		reply->foreign[i] = deciding_collection(&named[i]);
+		put_foreign(d, &named[i], &s, i);
+	}
 	put_join(d, &s, pipeline->value);
 	if (built.failed) {
 		buf_fini(&built);
@@ -168,8 +226,9 @@ bool join_to_subjects(
 	drop_from(d, pipeline->value, proven);
 	edit = plan_edit(d, EDIT_APPEND, pipeline->value.at);
 	edit->put = plan_bytes(d, &built);
-	*joined = joined_pipeline(edit->put);
-	d->plan->reply.names_group = true;
+	if (!find_joined(d, edit->put, named, reply->nforeign, joined))
+		return false;
+	reply->names_group = true;
 	widen_first_batch(d);
 	return read_snapshot(d) && prepend_rows(d, pipeline, false);
 }

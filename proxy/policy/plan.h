@@ -44,6 +44,8 @@ struct edit {
 
 /* Subjects that one reply of documents that are nobody's may stand for. */
 #define REPLY_SUBJECTS_MAX 10000
+/* Other collections whose subjects are named with them. */
+#define REPLY_FOREIGN_MAX  4
 
 /* How a reply is treated. */
 enum reply_form {
@@ -78,7 +80,9 @@ struct reply_rules {
 	class_set shown_masked; /* the same of masked ones */
 	bool hides_snapshot;    /* the proxy asked for one, not the client: its time is not told */
 	bool names_group;       /* the first document of the first batch names all subjects */
-	bool reaches;           /* other collections were read, too */
+	const struct collection *foreign[REPLY_FOREIGN_MAX]; /* likewise, in its lists __mw0 … */
+	size_t nforeign;
+	bool reaches;        /* other collections were read, too */
 	bool behind_barrier; /* no place tells what a value is: documents are as they may be seen,
 			      * but for sealed values, which tell by their key */
 	bool names_subjects; /* every document is some subject's */

@@ -66,8 +66,7 @@ static bool check_readable(
 {
 	/* What is masked is one value: whether it has parts is hidden as well. */
 	if (u->kind == USE_SHOW || u->kind == USE_HIDE)
-		return at || node->clearance != CLEAR_MASK ||
-		       refuse_use(d, u, FAULT_NOT_READABLE);
+		return at || node->clearance != CLEAR_MASK || refuse_use(d, u, FAULT_NOT_READABLE);
 	/* A document or a list may be there for what is hidden in it alone. */
 	if (u->kind == USE_EXISTS)
 		return node->clearance == CLEAR_PLAINTEXT || refuse_use(d, u, FAULT_NOT_READABLE);

@@ -100,8 +100,8 @@ bool walk_find_parts(struct walk *w, struct bytes doc) MUST_CHECK;
 /* A row of a virtual view, made of a stored document. */
 bool walk_row(struct walk *w, struct bytes doc, struct buf *out) MUST_CHECK;
 /* Keeps the parts of a subject, each under its path, and under the last the _id. */
-bool find_parts_at(
-	struct walk *w, struct bytes doc, const struct bytes paths[ID_PART + 1]) MUST_CHECK;
+bool find_parts_at(struct walk *w, const struct collection *c, struct bytes doc,
+	const struct bytes paths[ID_PART + 1]) MUST_CHECK;
 /* Whether a value is ciphertext; *content is then what its Binary holds. */
 bool is_sealed(const struct value *value, struct bytes *content);
 /* Opens a value that is sealed under one of our keys; others stay as they are. */

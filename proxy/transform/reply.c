@@ -23,40 +23,55 @@ static bool note_grouped(struct walk *walk, const struct collection *c, struct b
 	for (size_t i = 0; i < c->nsubject_paths; i++)
 		paths[i] = bytes_of(&"abcdefghi"[i], 1);
 	paths[ID_PART] = bytes_of(&"abcdefghi"[c->nsubject_paths], 1);
-	if (!find_parts_at(walk, parts, paths))
+	if (!find_parts_at(walk, c, parts, paths))
 		return false;
 	if (subject_of(walk->t, TOKEN_AUDIT_SUBJECT, c, walk->parts, &subject))
 		note_subject(walk->t, &subject);
 	return true;
 }
 
-/* The first document of a first batch: the subjects of all that went into the pipeline.
- * Nothing may come out without it. */
+static bool take_list(struct replying *r, struct walk *walk, const struct collection *c,
+	struct bytes doc, const char *name, size_t *n)
+{
+	struct element list, item;
+	struct doc_iter items;
+
+	if (!doc_find(doc, name, &list) || list.type != TYPE_ARRAY)
+		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "nobody is named for a reply");
+	items = doc_iter_of(list.value);
+	while (doc_next(&items, &item)) {
+		if (item.type != TYPE_DOCUMENT)
+			return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a subject is torn");
+		if (++*n > REPLY_SUBJECTS_MAX)
+			return fault_set(
+				r->why, FAULT_SUBJECTS_MAX, "over %d subjects", REPLY_SUBJECTS_MAX);
+		if (!note_grouped(walk, c, item.value))
+			return false;
+	}
+	return !items.failed || fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "subjects are torn");
+}
+
+/* The first document of a first batch: the subjects of all that went into the pipeline, and
+ * of all that it could read of other collections.  Nothing may come out without it. */
 static bool take_subjects(struct replying *r, struct doc_iter *it)
 {
-	struct element doc, list, item;
-	struct doc_iter items;
+	const struct reply_rules *rules = r->x->rules;
+	struct element doc;
 	struct walk walk;
-	bool fine = true;
 	size_t n = 0;
+	bool fine;
 
-	if (!doc_next(it, &doc) || doc.type != TYPE_DOCUMENT ||
-		!doc_find(doc.value, "__mw", &list) || list.type != TYPE_ARRAY)
+	if (!doc_next(it, &doc) || doc.type != TYPE_DOCUMENT)
 		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "nobody is named for a reply");
-	walk_init(&walk, r->t, r->x->rules, r->disclosure, r->why);
-	items = doc_iter_of(list.value);
-	while (fine && doc_next(&items, &item)) {
-		if (item.type != TYPE_DOCUMENT || items.failed)
-			fine = fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "a subject is torn");
-		else if (++n > REPLY_SUBJECTS_MAX)
-			fine = fault_set(
-				r->why, FAULT_SUBJECTS_MAX, "over %d subjects", REPLY_SUBJECTS_MAX);
-		else
-			fine = note_grouped(&walk, r->x->rules->collection, item.value);
+	walk_init(&walk, r->t, rules, r->disclosure, r->why);
+	fine = take_list(r, &walk, rules->collection, doc.value, "__mw", &n);
+	for (size_t i = 0; fine && i < rules->nforeign; i++) {
+		const char name[] = {'_', '_', 'm', 'w', (char)('0' + i), '\0'};
+
+		fine = take_list(r, &walk, rules->foreign[i], doc.value, name, &n);
 	}
 	walk_fini(&walk);
-	return fine &&
-	       (!items.failed || fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "subjects are torn"));
+	return fine;
 }
 
 static bool put_batch(struct replying *r, const struct element *e)

@@ -152,10 +152,9 @@ static bool find_part(struct walk *w, struct bytes doc, struct bytes path, size_
 	return true;
 }
 
-bool find_parts_at(struct walk *w, struct bytes doc, const struct bytes paths[ID_PART + 1])
+bool find_parts_at(struct walk *w, const struct collection *c, struct bytes doc,
+	const struct bytes paths[ID_PART + 1])
 {
-	const struct collection *c = w->rules->collection;
-
 	memset(w->parts, 0, sizeof(w->parts));
 	w->sealed_parts = 0;
 	buf_clear(&w->opened);
@@ -178,7 +177,7 @@ bool walk_find_parts(struct walk *w, struct bytes doc)
 	memcpy(paths, w->rules->collection->subject_paths,
 		sizeof(w->rules->collection->subject_paths));
 	paths[ID_PART] = bytes_str("_id");
-	return find_parts_at(w, doc, paths);
+	return find_parts_at(w, w->rules->collection, doc, paths);
 }
 
 static void put_pseudonym(struct walk *w, const struct view_field *field, struct buf *out)

@@ -76,6 +76,22 @@ def test_find_count_and_distinct(proxy, doctor, clients):
     assert len(last_access(proxy)["subjects"]) == len(PATIENTS)
 
 
+def test_joins_name_what_they_could_read(proxy, doctor):
+    found = list(doctor.aggregate([
+        {"$match": {"personal_info.name": "Ada Durand"}},
+        {"$lookup": {"from": "patients", "localField": "medical_info.condition",
+                     "foreignField": "medical_info.condition", "as": "like"}},
+        {"$project": {"like.personal_info.name": 1}}]))
+    assert sorted(d["personal_info"]["name"] for d in found[0]["like"]) == NORD
+    assert sorted(last_access(proxy)["subjects"]) == subjects_of_find(proxy, doctor, {})
+    found = list(doctor.aggregate([
+        {"$match": {"personal_info.name": "Ada Durand"}},
+        {"$unionWith": {"coll": "patients", "pipeline": [{"$project": {"personal_info.age": 1}}]}}]))
+    assert sorted(d["personal_info"]["age"] for d in found) == [17, 41, 41, 66]
+    assert len(last_access(proxy)["subjects"]) == 3
+    assert not any(name.startswith("__mw") for d in found for name in d)
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4])
 def test_batches(doctor, size):
     pipeline = [{"$redact": "$$KEEP"}, {"$sort": {"personal_info.age": 1}}]
