@@ -9,7 +9,7 @@ uint64_t clock_boottime_ms(void);  /* CLOCK_BOOTTIME: goes on while the machine 
 int64_t clock_realtime_us(void);   /* since 1970-01-01 UTC */
 
 #define CLOCK_TS_SIZE 28 /* "2026-11-23T09:12:44.018231Z" and a NUL */
-/* `realtime_us` as UTC with six decimals. */
+/* `realtime_us`, of the years 0 to 9999, as UTC with six decimals. */
 void clock_format(int64_t realtime_us, char out[CLOCK_TS_SIZE]);
 
 #endif
