@@ -1,5 +1,7 @@
 #include "policy/loader.h"
 
+#include "util/json.h"
+
 #define COLLECTION_KEYS     "subject fields unlisted accountable protected"
 #define CLASS_KEYS          "about quasi"
 #define FIELD_KEYS          "class type encrypt quasi"
@@ -77,6 +79,21 @@ static uint8_t own_class(struct loader *l, const char *name)
 	return (uint8_t)p->nclasses++;
 }
 
+static void put_class_texts(struct policy *p)
+{
+	struct buf text;
+
+	buf_init(&text, 8 * YAML_FILE_MAX); /* whatever has to be escaped in it */
+	p->class_texts = arena_array(&p->arena, p->nclasses, sizeof(*p->class_texts));
+	for (size_t i = 0; i < p->nclasses; i++) {
+		buf_clear(&text);
+		json_put_string(&text, p->classes[i]);
+		buf_put_u8(&text, ':');
+		p->class_texts[i] = arena_copy(&p->arena, buf_bytes(&text));
+	}
+	buf_fini(&text);
+}
+
 void load_classes(struct loader *l)
 {
 	struct policy *p = l->policy;
@@ -93,6 +110,7 @@ void load_classes(struct loader *l)
 	}
 	p->restricted = own_class(l, "restricted");
 	p->technical = own_class(l, "technical");
+	put_class_texts(p);
 }
 
 static int load_class_key(struct loader *l, const struct yaml_node *node)

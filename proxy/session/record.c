@@ -1,7 +1,5 @@
 #include "session/inside.h"
 
-#include "util/json.h"
-
 static void put_who(struct session *s, struct audit_record *r)
 {
 	r->conn = s->id;
@@ -69,7 +67,7 @@ static void put_classes(struct buf *out, const struct policy *p, class_set set, 
 			continue;
 		if (out->len > 1)
 			buf_put_u8(out, ',');
-		json_put_string(out, p->classes[i]);
+		buf_put(out, p->class_texts[i]);
 		buf_put(out, how);
 	}
 }
@@ -84,9 +82,9 @@ static struct bytes disclosed_text(
 		return bytes_of("", 0);
 	buf_clear(out);
 	buf_put_u8(out, '{');
-	put_classes(out, p, d->plaintext, NAME(":\"plaintext\""));
-	put_classes(out, p, d->masked & ~d->plaintext, NAME(":\"mask\""));
-	put_classes(out, p, d->ciphertext & ~d->plaintext & ~d->masked, NAME(":\"ciphertext\""));
+	put_classes(out, p, d->plaintext, NAME("\"plaintext\""));
+	put_classes(out, p, d->masked & ~d->plaintext, NAME("\"mask\""));
+	put_classes(out, p, d->ciphertext & ~d->plaintext & ~d->masked, NAME("\"ciphertext\""));
 	buf_put_u8(out, '}');
 	return arena_copy(&x->arena, buf_bytes(out));
 }
