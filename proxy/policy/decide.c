@@ -196,8 +196,10 @@ bool policy_decide(const struct policy *p, const struct facts *facts, const stru
 		return fault_name(why,
 			command_is_refused(c->name) ? FAULT_REFUSED_COMMAND : FAULT_NO_SUCH_COMMAND,
 			c->name);
-	if (!read_comment(&d) || !command_check_fields(plan->row, c, why) ||
-		!find_namespace(&d, plan->row))
+	if (!read_comment(&d) || !command_check_fields(plan->row, c, why))
+		return false;
+	plan->fields_known = plan->row->fields[0] != '*';
+	if (!find_namespace(&d, plan->row))
 		return false;
 	plan->writes = plan->row->how == HOW_WRITE;
 	if (!deciders[plan->row->id])

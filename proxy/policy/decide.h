@@ -177,8 +177,14 @@ bool decide_list_databases(struct deciding *d) MUST_CHECK;
 /* Rewrites a validator that names encrypted paths to what is stored. */
 bool validator_to_stored(struct deciding *d, const struct element *validator) MUST_CHECK;
 
-/* A field of the body of a given type; NULL and a fault when it has another. */
-bool body_field(
-	struct deciding *d, const char *name, uint8_t type, const struct element **e) MUST_CHECK;
+/* A field of the body of a given type; NULL when it is not there or null, a fault when it has
+ * another. */
+bool body_field_is(struct deciding *d, const struct element **e, uint8_t type) MUST_CHECK;
+static inline MUST_CHECK bool body_field(
+	struct deciding *d, const char *name, uint8_t type, const struct element **e)
+{
+	*e = command_field(d->c, name);
+	return !*e || body_field_is(d, e, type);
+}
 
 #endif

@@ -41,15 +41,14 @@ struct bytes plan_bytes(struct deciding *d, struct buf *built)
 	return copy;
 }
 
-bool body_field(struct deciding *d, const char *name, uint8_t type, const struct element **e)
+bool body_field_is(struct deciding *d, const struct element **e, uint8_t type)
 {
-	*e = command_field(d->c, name);
 	/* Left out, so that what an edit adds under this name stands alone. */
-	if (*e && (*e)->type == TYPE_NULL) {
+	if ((*e)->type == TYPE_NULL) {
 		plan_edit(d, EDIT_DROP, (*e)->whole.at);
 		*e = NULL;
 	}
-	return !*e || (*e)->type == type || fault_name(d->why, FAULT_WRONG_TYPE, bytes_str(name));
+	return !*e || (*e)->type == type || fault_name(d->why, FAULT_WRONG_TYPE, (*e)->name);
 }
 
 bool seal_literals(

@@ -128,6 +128,7 @@ struct plan {
 	bool writes_documents; /* those in `documents` are stored as ones of reply.collection:
 				* sealed, with _id and __mw */
 	bool awaits;           /* may wait for data */
+	bool fields_known;     /* every field is one that a table has for the command */
 	const struct policy *policy;
 	struct arena *arena;
 };

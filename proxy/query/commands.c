@@ -96,15 +96,14 @@ bool command_is_refused(struct bytes name)
 
 static bool has_field(const struct command_row *row, struct bytes name, bool in_body)
 {
-	const struct known_field *field;
+	const struct known_field *field = words_find(&fields, name);
 
-	pthread_once(&words_once, fill_words);
-	field = words_find(&fields, name);
 	return field && ((in_body && field->generic) || (field->commands >> row->id & 1));
 }
 
 bool command_field_is_known(const struct command_row *row, struct bytes name)
 {
+	pthread_once(&words_once, fill_words);
 	return has_field(row, name, true);
 }
 
@@ -112,6 +111,7 @@ bool command_check_fields(const struct command_row *row, const struct command *c
 {
 	if (row->fields[0] == '*')
 		return true;
+	pthread_once(&words_once, fill_words);
 	for (size_t i = 1; i < c->nfields; i++)
 		if (!has_field(row, c->fields[i].name, true))
 			return fault_name(why, FAULT_UNKNOWN_FIELD, c->fields[i].name);

@@ -95,6 +95,20 @@ static struct bytes join(uint8_t out[512], struct bytes above, struct bytes name
 	return bytes_of(out, above.len + 1 + name.len);
 }
 
+/* A name that a table has: nothing in it is to be escaped. */
+static void put_name(struct shaping *s, struct bytes name)
+{
+	uint8_t *to = buf_reserve(s->out, name.len + 3);
+
+	if (!to)
+		return;
+	to[0] = '"';
+	memcpy(to + 1, name.at, name.len);
+	to[name.len + 1] = '"';
+	to[name.len + 2] = ':';
+	buf_commit(s->out, name.len + 3);
+}
+
 static void put_document(struct shaping *s, struct bytes doc, struct bytes above)
 {
 	struct doc_iter it = doc_iter_of(doc);
@@ -213,7 +227,7 @@ static bool is_frame_field(struct bytes name)
 	return false;
 }
 
-static void put_fields(struct shaping *s, const struct command *c)
+static void put_fields(struct shaping *s, const struct command *c, bool known)
 {
 	size_t others = 0;
 
@@ -222,17 +236,16 @@ static void put_fields(struct shaping *s, const struct command *c)
 
 		if (is_frame_field(e->name))
 			continue;
-		if (!command_field_is_known(s->row, e->name)) {
+		if (!known && !command_field_is_known(s->row, e->name)) {
 			others++;
 			continue;
 		}
 		buf_put_u8(s->out, ',');
-		json_put_string(s->out, e->name);
-		buf_put_u8(s->out, ':');
+		put_name(s, e->name);
 		put_value(s, e, bytes_of("", 0));
 	}
 	for (size_t i = 0; i < c->nseq; i++)
-		if (command_field_is_known(s->row, c->seq[i].name))
+		if (known || command_field_is_known(s->row, c->seq[i].name))
 			put_sequence(s, &c->seq[i]);
 		else
 			others++;
@@ -263,7 +276,7 @@ static void put_inner(struct shaping *s, const struct command *outer)
 		put_first(s, &inner);
 	else
 		buf_put(s->out, type_text(inner.first.type));
-	put_fields(s, &inner);
+	put_fields(s, &inner, false);
 	buf_put_u8(s->out, '}');
 	s->row = row;
 }
@@ -296,10 +309,9 @@ struct bytes shape_of(struct exchange *x)
 		return NAME("{\"?\":1}");
 	buf_clear(out);
 	buf_put_u8(out, '{');
-	json_put_string(out, bytes_str(row->name));
-	buf_put_u8(out, ':');
+	put_name(&s, bytes_str(row->name));
 	put_first(&s, c);
-	put_fields(&s, c);
+	put_fields(&s, c, x->plan.fields_known);
 	buf_put_u8(out, '}');
 	return out->failed ? NAME(LONG_SHAPE) : arena_copy(&x->arena, buf_bytes(out));
 }
