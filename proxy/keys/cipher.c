@@ -225,14 +225,14 @@ static uint8_t *plain_room(struct cipher *c, size_t len)
 	return buf_reserve(&c->plain, len);
 }
 
-/* `content` names `key`. */
-static bool open_content(struct cipher *c, int key, struct bytes content, struct opened *out)
+bool cipher_open_under(struct cipher *c, int key, struct bytes content, struct opened *out)
 {
 	struct bytes head = bytes_head(content, SEALED_HEAD_LEN);
 	struct bytes sealed = bytes_from(content, SEALED_HEAD_LEN), value;
 	enum seal_algorithm algorithm;
 	uint8_t *room, type;
 
+	*out = (struct opened){.key = key};
 	if (content.len < cipher_sealed_len(0) || content.len > cipher_sealed_len(CIPHER_VALUE_MAX))
 		return false;
 	algorithm = content.at[AT_ALGORITHM];
@@ -252,8 +252,9 @@ enum cipher_opened cipher_open(struct cipher *c, struct bytes content, struct op
 {
 	int key = cipher_key_of(c->keys, content);
 
-	*out = (struct opened){.key = key};
-	if (key == KEY_NONE)
+	if (key == KEY_NONE) {
+		*out = (struct opened){.key = KEY_NONE};
 		return OPEN_FOREIGN;
-	return open_content(c, key, content, out) ? OPENED : OPEN_DAMAGED;
+	}
+	return cipher_open_under(c, key, content, out) ? OPENED : OPEN_DAMAGED;
 }

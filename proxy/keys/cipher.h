@@ -63,5 +63,8 @@ struct opened {
  * that whatever names one of our keys counts as ours. */
 int cipher_key_of(const struct keyring *k, struct bytes content);
 enum cipher_opened cipher_open(struct cipher *c, struct bytes content, struct opened *out);
+/* The same for a content whose key is known already, from cipher_key_of; false: damaged. */
+bool cipher_open_under(
+	struct cipher *c, int key, struct bytes content, struct opened *out) MUST_CHECK;
 
 #endif

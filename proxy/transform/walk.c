@@ -127,16 +127,6 @@ static void put_by_verdict(struct walk *w, const struct verdict *v, const struct
 	note_left(w, v);
 }
 
-static enum cipher_opened open_content(struct walk *w, struct bytes content, struct value *value)
-{
-	struct opened opened;
-	enum cipher_opened result = cipher_open(w->t->cipher, content, &opened);
-
-	if (result == OPENED)
-		*value = (struct value){.type = opened.type, .bytes = opened.value};
-	return result;
-}
-
 bool is_sealed(const struct value *value, struct bytes *content)
 {
 	const struct element e = {.type = value->type, .value = value->bytes};
@@ -148,14 +138,24 @@ bool is_sealed(const struct value *value, struct bytes *content)
 	return subtype == BINARY_ENCRYPTED;
 }
 
+static bool open_content(struct walk *w, int key, struct bytes content, struct value *value)
+{
+	struct opened opened;
+
+	if (!cipher_open_under(w->t->cipher, key, content, &opened))
+		return fault_set(w->why, FAULT_DAMAGED, "a sealed value in a reply does not open");
+	*value = (struct value){.type = opened.type, .bytes = opened.value};
+	return true;
+}
+
 bool open_value(struct walk *w, struct value *value)
 {
 	struct bytes content;
+	int key = KEY_NONE;
 
-	if (!is_sealed(value, &content))
-		return true;
-	return open_content(w, content, value) != OPEN_DAMAGED ||
-	       fault_set(w->why, FAULT_DAMAGED, "a sealed value in a reply does not open");
+	if (is_sealed(value, &content))
+		key = cipher_key_of(w->t->keyring, content);
+	return key == KEY_NONE || open_content(w, key, content, value);
 }
 
 /* A virtual view shows a sealed value where it shows that very field as it is. */
@@ -212,8 +212,9 @@ static struct verdict stricter(struct verdict place, struct verdict own)
 	return place;
 }
 
+/* `opened` is what is sealed in it, or of type 0 if that has not been looked at. */
 static bool put_sealed_value(struct walk *w, const struct spot *spot, int key,
-	const struct element *e, struct bytes content, struct buf *out)
+	const struct element *e, struct bytes content, struct value opened, struct buf *out)
 {
 	const struct view_node *node = spot->node;
 	struct verdict v = {node->clearance, node->mask, node->class};
@@ -222,16 +223,19 @@ static bool put_sealed_value(struct walk *w, const struct spot *spot, int key,
 	if (!spot->at || node->field == NO_FIELD || w->t->key_of_field[node->field] != key)
 		v = stricter(v, verdict_of_key(w, key));
 	if (v.clearance == CLEAR_PLAINTEXT || v.clearance == CLEAR_MASK) {
-		if (open_content(w, content, &value) != OPENED)
-			return fault_set(
-				w->why, FAULT_DAMAGED, "a sealed value in a reply does not open");
+		if (opened.type)
+			value = opened;
+		else if (!open_content(w, key, content, &value))
+			return false;
 	}
 	put_by_verdict(w, &v, e, &value, out);
 	return true;
 }
 
-/* A part of the subject is kept aside, opened, whether the client sees it or not. */
-static bool keep_part(struct walk *w, const struct view_node *node, const struct element *e)
+/* A part of the subject is kept aside, opened, whether the client sees it or not.  What was
+ * sealed in it, if anything was, is lent until the next value is opened. */
+static bool keep_part(
+	struct walk *w, const struct view_node *node, const struct element *e, struct value *opened)
 {
 	struct value value = {.type = e->type, .bytes = e->value};
 	struct bytes content;
@@ -247,6 +251,7 @@ static bool keep_part(struct walk *w, const struct view_node *node, const struct
 			(struct value){.type = value.type, .bytes = bytes_of(NULL, before)};
 		w->sealed_parts |= 1u << node->part;
 		w->sealed_len[node->part] = value.bytes.len;
+		*opened = value;
 		return true;
 	}
 	/* Where a field stands twice, the last one decides. */
@@ -383,26 +388,20 @@ static bool put_value(
 {
 	const struct view_node *node = spot->node;
 	struct verdict v = {node->clearance, node->mask, node->class};
-	struct value value = {.type = e->type, .bytes = e->value};
+	struct value value = {.type = e->type, .bytes = e->value}, opened = {.type = 0};
 	struct bytes content;
 
 	if (hides_all(spot))
 		return true;
 	if (element_is_document(e) && !is_masked_whole(spot, e))
 		return put_inner(w, spot, e, out);
-	if (v.clearance == CLEAR_PLAINTEXT && e->type != TYPE_BINARY &&
-		!(spot->at && node->part != NO_PART)) {
-		note_plaintext(w, v.class);
-		keep(w, e->whole, out);
-		return true;
-	}
-	if (spot->at && node->part != NO_PART && !keep_part(w, node, e))
+	if (spot->at && node->part != NO_PART && !keep_part(w, node, e, &opened))
 		return false;
 	if (is_sealed(&value, &content)) {
 		int key = cipher_key_of(w->t->keyring, content);
 
 		if (key != KEY_NONE)
-			return put_sealed_value(w, spot, key, e, content, out);
+			return put_sealed_value(w, spot, key, e, content, opened, out);
 	} else if (v.clearance == CLEAR_CIPHERTEXT) {
 		/* Not encrypted after all: what may be seen is ciphertext only. */
 		return true;
