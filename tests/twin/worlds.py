@@ -241,7 +241,7 @@ class World:
 
 
 @contextlib.contextmanager
-def worlds(folder, policy=None):
+def worlds(folder):
     """Two worlds with one policy, one set of users and one set of keys."""
     folder = pathlib.Path(folder)
     ups = [Upstream(folder / f"upstream-{name}") for name in "ab"]
@@ -250,7 +250,7 @@ def worlds(folder, policy=None):
     try:
         for up in ups:
             up.start()
-        first = Proxy(folder / "proxy-a", ups[0].uri).init(policy=policy or whole_policy(folder))
+        first = Proxy(folder / "proxy-a", ups[0].uri).init(policy=whole_policy(folder))
         first.add_users(USERS)
         first.command("key", "create", "--missing")
         second = twin_of(first, folder / "proxy-b", ups)
