@@ -1,16 +1,15 @@
 #include "policy/loader.h"
 
-#include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <sodium.h>
 
-#include "util/file.h"
+#include "policy/folder.h"
+#include "policy/seal.h"
 #include "util/memory.h"
 
 #define LANGUAGE_VERSION 1
-#define FILES_MAX        1000u
 
 #define TOP_KEYS "mongoward classes collections relations views roles exclusive tests"
 
@@ -119,71 +118,49 @@ static void hash_file(crypto_generichash_state *hash, struct bytes name, struct 
 	crypto_generichash_update(hash, text.at, text.len);
 }
 
-static int by_name(const FTSENT **a, const FTSENT **b)
-{
-	return strcmp((*a)->fts_name, (*b)->fts_name);
-}
+/* What goes into one policy. */
+struct gathering {
+	struct loader *l;
+	crypto_generichash_state hash;
+	const struct seal *seal; /* NULL: none is wanted */
+};
 
-static bool is_policy_file(const FTSENT *entry)
+static void gather(void *context, const char *path, struct bytes name, struct bytes text)
 {
-	size_t len = entry->fts_namelen;
-
-	return entry->fts_info == FTS_F && entry->fts_name[0] != '.' && len > 5 &&
-	       strcmp(entry->fts_name + len - 5, ".yaml") == 0;
-}
-
-static void load_file(
-	struct loader *l, const char *path, const char *name, crypto_generichash_state *hash)
-{
+	struct gathering *g = context;
+	struct loader *l = g->l;
 	/* Places outlive the tree: tests and grants say where they stand. */
 	const char *file = arena_text(&l->policy->arena, bytes_str(path));
-	struct buf text;
 
-	buf_init(&text, YAML_FILE_MAX);
-	if (file_read(path, &text)) {
-		hash_file(hash, bytes_str(name), buf_bytes(&text));
-		add_root(l, yaml_parse(&l->scratch, file, buf_bytes(&text), l->complaints));
-	} else {
-		complain(l->complaints, (struct place){.file = file}, NULL, "cannot be read");
-	}
-	buf_fini(&text);
+	hash_file(&g->hash, name, text);
+	/* What is not sealed is not even looked at. */
+	if (!g->seal || seal_holds(g->seal, file, name, text, l->complaints))
+		add_root(l, yaml_parse(&l->scratch, file, text, l->complaints));
 }
 
-static size_t load_folder(struct loader *l, const char *folder, crypto_generichash_state *hash)
+struct policy *policy_load_sealed(
+	const char *folder, const struct seal *seal, struct complaints *complaints)
 {
-	char *copy = memory_text(bytes_str(folder));
-	char *const paths[] = {copy, NULL};
-	FTS *tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
-	size_t n = 0;
-	FTSENT *entry;
+	struct loader l = {.policy = policy_new(), .complaints = complaints};
+	struct gathering g = {.l = &l, .seal = seal};
+	size_t files;
 
-	while (tree && (entry = fts_read(tree))) {
-		if (!is_policy_file(entry))
-			continue;
-		if (++n > FILES_MAX) {
-			complain(l->complaints, (struct place){.file = folder}, NULL,
-				"over %u policy files", FILES_MAX);
-			break;
-		}
-		load_file(l, entry->fts_path, entry->fts_path + strlen(folder), hash);
-	}
-	if (tree)
-		fts_close(tree);
-	free(copy);
-	return n;
+	arena_init(&l.scratch);
+	crypto_generichash_init(&g.hash, NULL, 0, 32);
+	files = policy_folder_read(folder, !seal, gather, &g, complaints);
+	if (!files)
+		complain(complaints, (struct place){.file = folder},
+			"name a folder with policy files", "holds no *.yaml file");
+	/* None stands twice, and none was there that the seal does not name. */
+	else if (seal && files < seal_files(seal))
+		complain(complaints, (struct place){.file = folder}, "seal it again",
+			"%zu of the files that were sealed are missing", seal_files(seal) - files);
+	return finish(&l, &g.hash);
 }
 
 struct policy *policy_load(const char *folder, struct complaints *complaints)
 {
-	struct loader l = {.policy = policy_new(), .complaints = complaints};
-	crypto_generichash_state hash;
-
-	arena_init(&l.scratch);
-	crypto_generichash_init(&hash, NULL, 0, 32);
-	if (!load_folder(&l, folder, &hash))
-		complain(complaints, (struct place){.file = folder},
-			"name a folder with policy files", "holds no *.yaml file");
-	return finish(&l, &hash);
+	return policy_load_sealed(folder, NULL, complaints);
 }
 
 struct policy *policy_load_text(const char *file, struct bytes text, struct complaints *complaints)

@@ -20,6 +20,11 @@ struct policy;
 struct policy *policy_load(const char *folder, struct complaints *complaints);
 /* The same from one text, for tests. */
 struct policy *policy_load_text(const char *file, struct bytes text, struct complaints *complaints);
+/* As policy_load, of exactly the files that the seal names, as they were when it was made.
+ * Who sealed it is not asked here. */
+struct seal;
+struct policy *policy_load_sealed(
+	const char *folder, const struct seal *seal, struct complaints *complaints);
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 
