@@ -32,6 +32,7 @@ struct admin {
 	char address[NET_ADDRESS_MAX];
 	atomic_bool draining;
 	atomic_llong reloaded_us, refused_us;
+	atomic_ullong reloads, reloads_refused;
 	int64_t started_us;
 };
 
@@ -59,6 +60,8 @@ static struct page_facts facts_of(struct admin *a)
 		.started_us = a->started_us,
 		.reloaded_us = atomic_load(&a->reloaded_us),
 		.refused_us = atomic_load(&a->refused_us),
+		.reloads = atomic_load(&a->reloads),
+		.reloads_refused = atomic_load(&a->reloads_refused),
 	};
 }
 
@@ -220,6 +223,7 @@ void admin_set_draining(struct admin *a)
 void admin_note_reload(struct admin *a, bool done)
 {
 	atomic_store(done ? &a->reloaded_us : &a->refused_us, clock_realtime_us());
+	atomic_fetch_add(done ? &a->reloads : &a->reloads_refused, 1);
 }
 
 void admin_free(struct admin *a)

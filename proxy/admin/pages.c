@@ -68,6 +68,11 @@ void page_metrics(const struct page_facts *f, struct buf *out)
 		put_metric(out, values[i].name, values[i].help,
 			values[i].gauge ? "gauge" : "counter", values[i].value);
 	put_latency(f->parts->server, out);
+	put_metric(
+		out, "mongoward_reloads_total", "Reloads that were taken", "counter", f->reloads);
+	put_metric(out, "mongoward_reloads_refused_total",
+		"Reloads that were refused; what was running went on", "counter",
+		f->reloads_refused);
 	put_metric(out, "mongoward_audit_records_total", "Audit records written", "counter",
 		n.audit.records);
 	put_metric(out, "mongoward_audit_bytes_total", "Bytes of audit records written", "counter",

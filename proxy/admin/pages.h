@@ -11,6 +11,7 @@ struct page_facts {
 	const struct admin_parts *parts;
 	bool draining;
 	int64_t started_us, reloaded_us, refused_us; /* 0: never */
+	uint64_t reloads, reloads_refused;
 };
 
 /* "ready", or a line for each reason why not. */

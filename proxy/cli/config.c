@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli/config_values.h"
-#include "cli/secret_env.h"
+#include "cli/config_inside.h"
 #include "net/address.h"
 #include "util/file.h"
 #include "util/memory.h"
@@ -17,7 +16,6 @@
 #define FILE_DEFAULT "mongoward.yaml"
 #define ENV_PREFIX   "MONGOWARD_"
 #define ENV_NAME_MAX 128u
-#define SECRET_MAX   4096u
 #define ENVIRONMENT  "environment"
 
 extern char **environ;
@@ -34,16 +32,7 @@ const size_t config_nrows = COUNT_OF(config_rows);
 /* Options of later versions: an error instead of being read and ignored. */
 static const char *const unsupported[] = {"listen.proxy_protocol", "keys.buckets",
 	"keys.provider.key", "keys.provider.region", "audit.collection", "audit.syslog",
-	"audit.reserve", "audit.reader_key", "policy.directory", "policy.signers",
-	"policy.threshold"};
-
-struct loading {
-	struct config *config;
-	struct complaints *complaints;
-	const char *file; /* or NULL */
-	char *folder;     /* of the file, for relative paths; NULL: this one */
-	struct place places[COUNT_OF(config_rows)];
-};
+	"audit.reserve", "audit.reader_key"};
 
 const char *config_file(const char *named)
 {
@@ -63,7 +52,7 @@ static void env_name(const struct config_row *row, char out[ENV_NAME_MAX])
 				 : (char)(out[i] >= 'a' && out[i] <= 'z' ? out[i] - 32 : out[i]);
 }
 
-static size_t row_of(const char *path)
+size_t config_row_of(const char *path)
 {
 	size_t i = 0;
 
@@ -130,7 +119,6 @@ static void take_value(struct loading *l, size_t row, const struct yaml_node *no
 			"'%s' needs a single value", config_rows[row].path);
 }
 
-/* As `policy: {directory: …, signers: …}`, of a later version. */
 static void refuse_mapping(struct loading *l, size_t row, const struct yaml_node *node)
 {
 	complain(l->complaints, node->key_at, "give it a single value",
@@ -146,11 +134,13 @@ static void take_mapping(struct loading *l, const struct yaml_node *mapping, con
 		const struct yaml_node *child = &mapping->children[i];
 		const char *path = arena_format(&l->config->arena, "%s%s%.*s", above,
 			*above ? "." : "", BYTES_ARG(child->key));
-		size_t row = row_of(path);
+		size_t row = config_row_of(path);
 
 		if (is_unsupported(path))
 			complain(l->complaints, child->key_at, "leave it out",
 				"'%s' is not supported by this version", path);
+		else if (row < config_nrows && child->kind == YAML_MAPPING && is_parent(path))
+			take_mapping(l, child, path);
 		else if (row < config_nrows && child->kind == YAML_MAPPING)
 			refuse_mapping(l, row, child);
 		else if (row < config_nrows)
@@ -193,7 +183,7 @@ static bool is_named_by_option(const struct loading *l, const char *name)
 	static const char *const paths[] = {"upstream.uri_env", "upstream.password_env"};
 
 	for (size_t i = 0; i < COUNT_OF(paths); i++) {
-		const char *text = l->config->texts[row_of(paths[i])];
+		const char *text = l->config->texts[config_row_of(paths[i])];
 
 		if (text && strcmp(text, name) == 0)
 			return true;
@@ -253,7 +243,7 @@ static const char *default_instance(struct arena *arena)
 }
 
 /* Relative to the file's folder. */
-static const char *resolved(struct loading *l, const char *path)
+const char *config_resolved(struct loading *l, const char *path)
 {
 	if (path[0] == '/' || !l->folder)
 		return path;
@@ -270,26 +260,26 @@ static void resolve(struct loading *l, size_t i)
 	if (!c->texts[i] && strcmp(row->path, "instance") == 0)
 		c->texts[i] = default_instance(&c->arena);
 	if (c->texts[i] && row->kind == CONFIG_PATH)
-		c->texts[i] = resolved(l, c->texts[i]);
+		c->texts[i] = config_resolved(l, c->texts[i]);
 	if (c->texts[i])
 		(void)config_set(c, row, c->texts[i], l->places[i], l->complaints);
 }
 
 /* ------------------------------------------------------------------- checking */
 
-static struct place place_of(const struct loading *l, const char *path)
+struct place config_place_of(const struct loading *l, const char *path)
 {
-	struct place at = l->places[row_of(path)];
+	struct place at = l->places[config_row_of(path)];
 
 	if (!at.file)
 		at = (struct place){.file = l->file ? l->file : ENVIRONMENT};
 	return at;
 }
 
-static void need(struct loading *l, const char *path, const char *hint)
+void config_need(struct loading *l, const char *path, const char *hint)
 {
-	if (!l->config->texts[row_of(path)])
-		complain(l->complaints, place_of(l, path), hint, "'%s' is missing", path);
+	if (!l->config->texts[config_row_of(path)])
+		complain(l->complaints, config_place_of(l, path), hint, "'%s' is missing", path);
 }
 
 static void check_listen(struct loading *l)
@@ -298,13 +288,13 @@ static void check_listen(struct loading *l)
 
 	if (c->listen.insecure) {
 		if (c->listen.tls.certificate)
-			complain(l->complaints, place_of(l, "listen.insecure"),
+			complain(l->complaints, config_place_of(l, "listen.insecure"),
 				"leave out one of the two",
 				"listen.insecure and listen.tls exclude each other");
 		return;
 	}
-	need(l, "listen.tls.certificate", "or say listen.insecure: true for plain TCP");
-	need(l, "listen.tls.key", NULL);
+	config_need(l, "listen.tls.certificate", "or say listen.insecure: true for plain TCP");
+	config_need(l, "listen.tls.key", NULL);
 	c->listen.tls.allow_tls12 = c->listen.min_version == 1;
 }
 
@@ -312,7 +302,7 @@ static void check_listen(struct loading *l)
 static void check_witness(struct loading *l)
 {
 	struct config *c = l->config;
-	struct place at = place_of(l, "audit.witness");
+	struct place at = config_place_of(l, "audit.witness");
 	const char **files = arena_array(&c->arena, c->witness.count, sizeof(*files));
 
 	c->audit.witness_files = files;
@@ -322,7 +312,7 @@ static void check_witness(struct loading *l)
 		if (strcmp(text, "stdout") == 0)
 			c->audit.witness_stdout = true;
 		else if (strncmp(text, "file:", 5) == 0 && text[5])
-			files[c->audit.nwitness_files++] = resolved(l, text + 5);
+			files[c->audit.nwitness_files++] = config_resolved(l, text + 5);
 		else
 			complain(l->complaints, at, "stdout or file:PATH",
 				"'%s' is no witness that this version writes to", text);
@@ -338,11 +328,12 @@ static void check_audit(struct loading *l)
 
 	c->audit.instance = c->instance;
 	if (!c->audit.directory)
-		complain(l->complaints, place_of(l, "audit.directory"), "audit.directory: audit/",
+		complain(l->complaints, config_place_of(l, "audit.directory"),
+			"audit.directory: audit/",
 			"the audit log needs a folder; standard output alone keeps nothing");
-	need(l, "audit.signing_key", "mongoward init makes one");
+	config_need(l, "audit.signing_key", "mongoward init makes one");
 	if (c->instance && !config_is_name(c->instance))
-		complain(l->complaints, place_of(l, "instance"),
+		complain(l->complaints, config_place_of(l, "instance"),
 			"letters, digits, dots, dashes and underscores, at most 63",
 			"'%s' cannot name an audit chain", c->instance);
 	check_witness(l);
@@ -354,7 +345,8 @@ static void check_address(struct loading *l, const char *path, const char *text,
 	socklen_t len;
 
 	if (text && !net_address_parse(text, &address, &len))
-		complain(l->complaints, place_of(l, path), hint, "'%s' is no ADDRESS:PORT", text);
+		complain(l->complaints, config_place_of(l, path), hint, "'%s' is no ADDRESS:PORT",
+			text);
 }
 
 static void check_numbers(struct loading *l)
@@ -362,10 +354,10 @@ static void check_numbers(struct loading *l)
 	const struct config *c = l->config;
 
 	if (c->upstream.pool_min > c->upstream.pool_max)
-		complain(l->complaints, place_of(l, "upstream.pool.min"), "lower it",
+		complain(l->complaints, config_place_of(l, "upstream.pool.min"), "lower it",
 			"upstream.pool.min is above upstream.pool.max");
 	if (c->limits.memory < c->limits.message)
-		complain(l->complaints, place_of(l, "limits.memory"), "raise it",
+		complain(l->complaints, config_place_of(l, "limits.memory"), "raise it",
 			"limits.memory is below limits.message: the largest message never fits");
 }
 
@@ -374,96 +366,8 @@ static void check_vault(struct loading *l)
 	const char *dot = strchr(l->config->keys.vault, '.');
 
 	if (!dot || dot == l->config->keys.vault || !dot[1])
-		complain(l->complaints, place_of(l, "keys.vault"), "encryption.__keyVault",
+		complain(l->complaints, config_place_of(l, "keys.vault"), "encryption.__keyVault",
 			"'%s' is not DATABASE.COLLECTION", l->config->keys.vault);
-}
-
-/* ------------------------------------------------------------------- secrets */
-
-/* The first line of a file. */
-static bool read_secret_file(
-	struct loading *l, const char *path, const char *option, struct buf *out)
-{
-	const char *why = NULL;
-	const uint8_t *end;
-
-	if (!file_read_secret(path, out, &why))
-		return complain(l->complaints, place_of(l, option), NULL, "%s: %s", path,
-			why ? why : strerror(errno));
-	end = out->len ? memchr(out->at, '\n', out->len) : NULL;
-	if (end)
-		out->len = (size_t)(end - out->at);
-	while (out->len && out->at[out->len - 1] == '\r')
-		out->len--;
-	if (!out->len || memchr(out->at, 0, out->len))
-		return complain(
-			l->complaints, place_of(l, option), NULL, "%s: holds no text", path);
-	buf_put_u8(out, 0);
-	return true;
-}
-
-static void read_password(struct loading *l)
-{
-	struct config *c = l->config;
-
-	if (c->password_env && c->password_file) {
-		complain(l->complaints, place_of(l, "upstream.password_env"), "keep one of them",
-			"password_env and password_file exclude each other");
-	} else if (c->password_file) {
-		if (read_secret_file(l, c->password_file, "upstream.password_file", &c->secret))
-			c->upstream.password = (const char *)c->secret.at;
-	} else if (c->password_env) {
-		c->upstream.password = secret_env(c->password_env);
-		if (!c->upstream.password)
-			complain(l->complaints, place_of(l, "upstream.password_env"), NULL,
-				"the variable '%s' is not set, or too long", c->password_env);
-	}
-}
-
-/* Never said back: it may be the password. */
-static void refuse_password(struct loading *l)
-{
-	const char *uri = l->config->upstream.uri;
-	const char *user = uri ? strstr(uri, "://") : NULL;
-	const char *at, *colon;
-
-	if (!user)
-		return;
-	user += strlen("://");
-	at = memrchr(user, '@', strcspn(user, "/?"));
-	colon = strchr(user, ':');
-	if (at && colon && colon < at)
-		complain(l->complaints, place_of(l, "upstream.uri"),
-			"take it out, and name password_file or password_env",
-			"a password stands in the URI");
-}
-
-static void read_uri(struct loading *l)
-{
-	struct config *c = l->config;
-	int given = (c->uri != NULL) + (c->uri_env != NULL) + (c->uri_file != NULL);
-	struct buf text;
-
-	if (given != 1) {
-		complain(l->complaints, place_of(l, "upstream.uri"),
-			"upstream: {uri: mongodb+srv://…}",
-			given ? "uri, uri_env and uri_file exclude each other"
-			      : "'upstream.uri' is missing");
-		return;
-	}
-	c->upstream.uri = c->uri;
-	if (c->uri_env) {
-		c->upstream.uri = secret_env(c->uri_env);
-		if (!c->upstream.uri)
-			complain(l->complaints, place_of(l, "upstream.uri_env"), NULL,
-				"the variable '%s' is not set, or too long", c->uri_env);
-	} else if (c->uri_file) {
-		buf_init(&text, SECRET_MAX);
-		if (read_secret_file(l, c->uri_file, "upstream.uri_file", &text))
-			c->upstream.uri = arena_text(&c->arena, bytes_of(text.at, text.len - 1));
-		buf_wipe(&text);
-	}
-	refuse_password(l);
 }
 
 /* -------------------------------------------------------------------- loading */
@@ -476,6 +380,7 @@ static void begin(struct loading *l, const char *file, struct complaints *compla
 	*l = (struct loading){.config = c, .complaints = complaints, .file = file};
 	arena_init(&c->arena);
 	buf_init(&c->secret, SECRET_MAX);
+	l->places = arena_array(&c->arena, config_nrows, sizeof(*l->places));
 	c->texts = memory_array(config_nrows, sizeof(*c->texts));
 	if (!file)
 		return;
@@ -490,11 +395,11 @@ static void check_all(struct loading *l)
 	check_address(l, "listen.address", l->config->listen.address, "0.0.0.0:27017");
 	check_address(l, "admin.address", l->config->admin_address, "127.0.0.1:9090");
 	check_numbers(l);
-	read_uri(l);
-	read_password(l);
-	need(l, "policy", "policy: policies/hospital");
-	need(l, "users", "users: users.yaml");
-	need(l, "keys.provider.file", "mongoward init makes one");
+	config_read_uri(l);
+	config_read_password(l);
+	config_check_policy(l);
+	config_need(l, "users", "users: users.yaml");
+	config_need(l, "keys.provider.file", "mongoward init makes one");
 	check_vault(l);
 	check_audit(l);
 }
@@ -511,6 +416,7 @@ static struct config *load(
 	if (take_file(&l, text, &scratch)) {
 		take_environment(&l);
 		check_environment(&l);
+		config_print_audit(l.config);
 		for (size_t i = 0; i < config_nrows; i++)
 			resolve(&l, i);
 		check_all(&l);
@@ -548,6 +454,10 @@ bool config_can_replace(
 {
 	bool can = true;
 
+	/* The files that are named may hold other keys than before. */
+	if (!config_same_signers(&now->trust, &fresh->trust))
+		can = complain(complaints, (struct place){.file = "reload"}, "restart the proxy",
+			"the keys of 'policy.signers' cannot change while it runs");
 	for (size_t i = 0; i < config_nrows; i++) {
 		const char *a = now->texts[i], *b = fresh->texts[i];
 
@@ -561,7 +471,7 @@ bool config_can_replace(
 
 char *config_read_one(const char *file, const char *path, struct complaints *complaints)
 {
-	size_t row = row_of(path), before = complaints->count;
+	size_t row = config_row_of(path), before = complaints->count;
 	char *text = NULL;
 	struct arena scratch;
 	struct loading l;
@@ -571,7 +481,7 @@ char *config_read_one(const char *file, const char *path, struct complaints *com
 	if (take_file(&l, NULL, &scratch)) {
 		take_environment(&l);
 		resolve(&l, row);
-		need(&l, path, "name the file with --config");
+		config_need(&l, path, "name the file with --config");
 		if (complaints->count == before)
 			text = memory_text(bytes_str(l.config->texts[row]));
 	}
@@ -579,4 +489,30 @@ char *config_read_one(const char *file, const char *path, struct complaints *com
 	free(l.folder);
 	config_free(l.config);
 	return text;
+}
+
+struct config *config_load_sealed(const char *file, struct complaints *complaints)
+{
+	size_t before = complaints->count;
+	struct arena scratch;
+	struct loading l;
+
+	begin(&l, file, complaints);
+	arena_init(&scratch);
+	if (take_file(&l, NULL, &scratch)) {
+		take_environment(&l);
+		config_print_audit(l.config);
+		for (size_t i = 0; i < config_nrows; i++)
+			if (strncmp(config_rows[i].path, "policy", strlen("policy")) == 0 ||
+				strcmp(config_rows[i].path, "users") == 0)
+				resolve(&l, i);
+		config_check_policy(&l);
+		config_need(&l, "users", "name the file with --config");
+	}
+	arena_fini(&scratch);
+	free(l.folder);
+	if (complaints->count == before)
+		return l.config;
+	config_free(l.config);
+	return NULL;
 }

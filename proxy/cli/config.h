@@ -9,6 +9,7 @@
 
 #include "audit/audit.h"
 #include "net/tls.h"
+#include "policy/seal.h"
 #include "upstream/upstream.h"
 #include "util/arena.h"
 #include "util/log.h"
@@ -29,6 +30,11 @@ struct config {
 	struct upstream_config upstream;
 	const char *uri, *uri_env, *uri_file, *password_env, *password_file;
 	const char *policy, *users;
+	const char *policy_directory; /* as policy, if it was given so */
+	struct config_list signers;
+	uint64_t threshold;
+	struct seal_trust trust; /* of the signers; none: nothing needs a seal */
+	uint8_t audit_print[SEAL_HASH_LEN];
 	struct {
 		unsigned provider; /* 0: local */
 		const char *file, *vault;
@@ -64,6 +70,9 @@ void config_free(struct config *c);
  * a restart. */
 bool config_can_replace(
 	const struct config *now, const struct config *fresh, struct complaints *complaints);
+/* What a seal is about and whom it convinces, without looking at the rest: users, signers,
+ * threshold and the print of the audit settings; the other members mean nothing. */
+struct config *config_load_sealed(const char *file, struct complaints *complaints);
 /* One option by its path, without looking at the others; to be freed.  NULL and a complaint
  * when it is not given or the file cannot be read. */
 char *config_read_one(const char *file, const char *path, struct complaints *complaints);

@@ -9,6 +9,7 @@
 #include "cli/policy_explain.h"
 #include "cli/policy_lints.h"
 #include "cli/policy_risk.h"
+#include "cli/policy_seal.h"
 #include "transform/policy_test.h"
 
 #define VAULT "encryption.__keyVault"
@@ -25,7 +26,7 @@ static struct master *throwaway_master(struct fault *why)
 	return m;
 }
 
-static size_t run_tests(struct policy *p, struct complaints *complaints)
+size_t policy_test_offline(struct policy *p, struct complaints *complaints)
 {
 	struct fault why;
 	struct master *m = throwaway_master(&why);
@@ -87,7 +88,7 @@ static int check(
 
 static int test(struct policy *p, bool json, struct complaints *complaints)
 {
-	size_t failed = run_tests(p, complaints);
+	size_t failed = policy_test_offline(p, complaints);
 
 	if (json)
 		printf("{\"policy\":\"%s\",\"tests\":%zu,\"failed\":%zu}\n", p->hash, p->ntests,
@@ -139,5 +140,7 @@ int cli_policy(int argc, char **argv)
 		return cli_policy_risk(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "explain") == 0)
 		return cli_policy_explain(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "seal") == 0)
+		return cli_policy_seal(argc - 1, argv + 1);
 	return check_or_test(argc, argv);
 }

@@ -11,6 +11,7 @@
 #include "admin/admin.h"
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "cli/sealed.h"
 #include "cli/vault.h"
 #include "session/server.h"
 #include "transform/policy_test.h"
@@ -31,6 +32,7 @@ struct running {
 	struct server *server;
 	struct admin *admin;
 	char policy_hash[80];
+	uint64_t policy_version; /* of its seal; 0: it has none */
 	char users_hash[65];
 };
 
@@ -41,10 +43,11 @@ static struct place whole(const char *file)
 	return (struct place){.file = file};
 }
 
-static struct policy *load_policy(
-	const struct config *config, const struct master *master, struct complaints *complaints)
+/* `seal` NULL: as it is. */
+static struct policy *load_policy(const struct config *config, const struct seal *seal,
+	const struct master *master, struct complaints *complaints)
 {
-	struct policy *policy = policy_load(config->policy, complaints);
+	struct policy *policy = policy_load_sealed(config->policy, seal, complaints);
 
 	if (policy && policy_run_tests(policy, master, bytes_str(config->keys.vault), complaints)) {
 		policy_unref(policy);
@@ -81,18 +84,32 @@ static bool check_keys(
 	return complete;
 }
 
-/* All that a reload replaces; NULL and complaints when any of it is wrong. */
-static struct snapshot *load_snapshot(const struct config *config, const struct master *master,
-	struct upstream *upstream, struct complaints *complaints, int *code)
+/* Whose policy it is, where signers are named; *seal is then to be freed. */
+static bool load_seal(
+	const struct config *config, struct seal **seal, struct complaints *complaints)
 {
-	struct policy *policy = load_policy(config, master, complaints);
+	*seal = NULL;
+	if (!config->trust.nsigners)
+		return true;
+	*seal = sealed_open(config, complaints);
+	return *seal && sealed_is_newest(config, *seal, complaints);
+}
+
+/* All that a reload replaces, and its seal, if it needs one; NULL and complaints when any of it
+ * is wrong. */
+static struct snapshot *load_snapshot(const struct config *config, const struct master *master,
+	struct upstream *upstream, struct seal **seal, struct complaints *complaints, int *code)
+{
+	bool sealed = load_seal(config, seal, complaints);
+	struct policy *policy = sealed ? load_policy(config, *seal, master, complaints) : NULL;
 	struct users *users = users_load(config->users, complaints);
 	struct keyring *keyring = NULL;
 	struct net_tls *tls = NULL;
 
 	*code = CLI_BAD;
 	if (load_tls(config, &tls, complaints) && policy && users &&
-		policy_check_exclusive(policy, users, complaints))
+		policy_check_exclusive(policy, users, complaints) &&
+		(!*seal || sealed_users(*seal, config->users, users, complaints)))
 		keyring = vault_load(upstream, master, config->keys.vault,
 			config->keys.require_mlock, complaints, code);
 	if (keyring && check_keys(policy, keyring, complaints))
@@ -201,15 +218,19 @@ static void note(struct running *r, enum audit_event event, const char *act, str
 }
 
 /* The policy that rules from now on, and keys and users with it. */
-static void note_snapshot(struct running *r, const struct snapshot *s, bool first)
+static void note_snapshot(
+	struct running *r, const struct snapshot *s, const struct seal *seal, bool first)
 {
-	const struct audit_record policy = {.event = AUDIT_POLICY,
-		.version = bytes_str("1"),
-		.hash = bytes_str(s->policy->hash)};
-	char hash[65];
+	uint64_t sealed = seal ? seal_version(seal) : 0;
+	char hash[65], version[32] = "1";
+	struct audit_record policy = {.event = AUDIT_POLICY, .hash = bytes_str(s->policy->hash)};
 
-	if (first || strcmp(r->policy_hash, s->policy->hash) != 0)
+	if (sealed)
+		snprintf(version, sizeof(version), "sealed-%llu", (unsigned long long)sealed);
+	policy.version = bytes_str(version);
+	if (first || strcmp(r->policy_hash, s->policy->hash) != 0 || r->policy_version != sealed)
 		audit_submit(r->ring, &policy, NULL, NULL);
+	r->policy_version = sealed;
 	snprintf(r->policy_hash, sizeof(r->policy_hash), "%s", s->policy->hash);
 	for (size_t i = 0; i < 32; i++)
 		snprintf(hash + 2 * i, 3, "%02x", users_hash(s->users)[i]);
@@ -242,6 +263,7 @@ static bool start_all(
 	struct running *r, const char *accept_gap, struct complaints *complaints, int *code)
 {
 	struct snapshot *snapshot = NULL;
+	struct seal *seal = NULL;
 	struct fault why;
 	bool fine;
 
@@ -263,14 +285,18 @@ static bool start_all(
 			"is it up, and do address, certificates and password fit?",
 			"the deployment could not be reached");
 	}
-	snapshot = load_snapshot(r->config, r->master, r->upstream, complaints, code);
-	if (!snapshot)
+	snapshot = load_snapshot(r->config, r->master, r->upstream, &seal, complaints, code);
+	if (!snapshot) {
+		seal_free(seal);
 		return false;
+	}
 	*code = CLI_BAD;
 	fine = open_audit(r, accept_gap, snapshot->policy, complaints) &&
+	       (!seal || sealed_take(r->config, seal, complaints)) &&
 	       open_server(r, snapshot, complaints) && open_admin(r, complaints);
 	if (fine)
-		note_snapshot(r, snapshot, true);
+		note_snapshot(r, snapshot, seal, true);
+	seal_free(seal);
 	snapshot_unref(snapshot);
 	return fine &&
 	       (server_start(r->server, &why) ||
@@ -296,19 +322,26 @@ bool running_reload(struct running *r, struct complaints *complaints)
 {
 	struct config *fresh = config_load(r->config_file, complaints);
 	struct snapshot *snapshot = NULL;
+	struct seal *seal = NULL;
 	int code;
 
 	if (fresh && config_can_replace(r->config, fresh, complaints))
-		snapshot = load_snapshot(fresh, r->master, r->upstream, complaints, &code);
+		snapshot = load_snapshot(fresh, r->master, r->upstream, &seal, complaints, &code);
+	if (snapshot && seal && !sealed_take(fresh, seal, complaints)) {
+		snapshot_unref(snapshot);
+		snapshot = NULL;
+	}
 	if (r->admin)
 		admin_note_reload(r->admin, snapshot != NULL);
 	if (!snapshot) {
 		note(r, AUDIT_ADMIN, "reload refused", bytes_str("policy, users, keys"));
 		audit_ring_commit(r->ring);
+		seal_free(seal);
 		config_free(fresh);
 		return false;
 	}
-	note_snapshot(r, snapshot, false);
+	note_snapshot(r, snapshot, seal, false);
+	seal_free(seal);
 	log_configure(fresh->log.level, fresh->log.format);
 	if (r->config != r->first)
 		config_free(r->config);
@@ -346,6 +379,11 @@ const char *running_admin_address(const struct running *r)
 const char *running_policy_hash(const struct running *r)
 {
 	return r->policy_hash;
+}
+
+uint64_t running_policy_version(const struct running *r)
+{
+	return r->policy_version;
 }
 
 void running_stop(struct running *r, uint64_t grace_us)

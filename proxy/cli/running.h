@@ -14,6 +14,7 @@ struct running *running_start(
 const char *running_address(const struct running *r);
 const char *running_admin_address(const struct running *r); /* NULL: none */
 const char *running_policy_hash(const struct running *r);
+uint64_t running_policy_version(const struct running *r); /* as sealed; 0: it needs no seal */
 /* All or nothing: policy, users, data keys and certificates, as they are now. */
 bool running_reload(struct running *r, struct complaints *complaints);
 /* Makes `w` watch the files that a reload reads. */

@@ -12,8 +12,9 @@
 #include "cli/watch.h"
 #include "util/log.h"
 
-#define DRAIN_US (25ull * 1000 * 1000) /* below the 30 s that orchestrators wait */
-#define LOOK_NS  (1000l * 1000 * 1000) /* how often changed files are looked for */
+#define DRAIN_US   (25ull * 1000 * 1000) /* below the 30 s that orchestrators wait */
+#define LOOK_NS    (1000l * 1000 * 1000) /* how often changed files are looked for */
+#define SEALED_MAX 64u
 
 /* Signals are taken by this thread only, one after the other. */
 static void block_signals(sigset_t *set)
@@ -26,13 +27,25 @@ static void block_signals(sigset_t *set)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* ", version 7 as sealed", or nothing. */
+static const char *sealed(const struct running *r, char text[SEALED_MAX])
+{
+	uint64_t version = running_policy_version(r);
+
+	text[0] = '\0';
+	if (version)
+		snprintf(text, SEALED_MAX, ", version %llu as sealed", (unsigned long long)version);
+	return text;
+}
+
 static void say_reload(struct running *r)
 {
 	struct complaints complaints;
+	char text[SEALED_MAX];
 
 	complaints_init(&complaints);
 	if (running_reload(r, &complaints)) {
-		log_info("serve", "reloaded: policy %s", running_policy_hash(r));
+		log_info("serve", "reloaded: policy %s%s", running_policy_hash(r), sealed(r, text));
 	} else {
 		log_error("serve", "the reload was refused; what was running goes on");
 		cli_complain(&complaints);
@@ -72,6 +85,7 @@ int cli_serve(int argc, char **argv)
 	struct complaints complaints;
 	struct running *r;
 	sigset_t signals;
+	char text[SEALED_MAX];
 	int code = CLI_BAD;
 
 	if (end != ARGS_GO_ON)
@@ -88,6 +102,7 @@ int cli_serve(int argc, char **argv)
 	printf("ready %s%s%s\n", running_address(r), running_admin_address(r) ? " admin " : "",
 		running_admin_address(r) ? running_admin_address(r) : "");
 	fflush(stdout);
+	log_info("serve", "policy %s%s", running_policy_hash(r), sealed(r, text));
 	wait_for_the_end(r, &signals);
 	log_info("serve", "stopping: commands in flight finish");
 	running_stop(r, DRAIN_US);

@@ -20,6 +20,9 @@
 #define WHOLE    LISTEN UPSTREAM REST
 #define LISTEN_EXTRA(more) \
 	"listen: {tls: {certificate: c.pem, key: c.key}, " more "}\n" UPSTREAM REST
+#define ADA          "f34bb21d06c9e492f3036e85744408f8773eb4e9160380bfcbeaea9f6da8624e"
+#define BOB          "9df26c96793238a2bc514ed500e7fc404ab12cf2021ae31b503c8f616b749e1b"
+#define POLICY(more) LISTEN UPSTREAM KEYS AUDIT "users: u\npolicy: {directory: d, " more "}\n"
 #define AUDIT_OF(more) \
 	"audit: {directory: a, signing_key: s.key, witness: [\"file:w\"], " more "}\n"
 
@@ -63,10 +66,36 @@ static const struct {
 	{"another provider of keys",
 		LISTEN UPSTREAM PARTS AUDIT "keys: {provider: {type: aws-kms, file: f}}\n",
 		":6:25: 'keys.provider.type' cannot be 'aws-kms' in this version (local)\n"},
-	{"a policy with signers",
-		LISTEN UPSTREAM KEYS AUDIT "users: u\npolicy: {directory: d, signers: [a]}\n",
-		":6:1: 'policy' in this form is not supported by this version (give it a single "
+	{"users as a mapping", LISTEN UPSTREAM KEYS AUDIT "policy: d\nusers: {file: u}\n",
+		":6:1: 'users' in this form is not supported by this version (give it a single "
 		"value)\n"},
+	{"a policy with signers", POLICY("signers: [" ADA ", " BOB "], threshold: 2"), NULL},
+	{"signers without a threshold", POLICY("signers: [" ADA "]"),
+		":6:33: 'policy.threshold' is missing (threshold: 2)\n"},
+	{"a threshold without signers", POLICY("threshold: 1"),
+		":6:35: 'policy.signers' is missing (signers: [keys/ada.pub])\n"},
+	{"a threshold above the signers", POLICY("threshold: 3, signers: [" ADA ", " BOB "]"),
+		":6:35: policy.threshold is above the number of signers (lower it)\n"},
+	{"no threshold at all", POLICY("threshold: 0, signers: [" ADA "]"),
+		":6:35: 'policy.threshold' is 0; 1 to 64 are allowed\n"
+		":6:47: 'policy.threshold' is missing (threshold: 2)\n"},
+	{"no signers at all", POLICY("threshold: 1, signers: []"),
+		":6:47: no signer is named (leave it out if nothing needs a seal)\n"},
+	{"the same signer twice", POLICY("threshold: 2, signers: [" ADA ", " ADA "]"),
+		":6:47: the signer " ADA " stands twice (keep one of them)\n"},
+	{"a signer that is not there", POLICY("threshold: 1, signers: [a.pub]"),
+		":6:47: the signer dir/a.pub: No such file or directory (64 hex digits, or a file "
+		"that holds them)\n"},
+	{"a signer whose file holds something else",
+		POLICY("threshold: 1, signers: [/proc/self/comm]"),
+		":6:47: the signer /proc/self/comm holds no public key of 64 hex digits (mongoward "
+		"policy seal --new-key FILE)\n"},
+	{"a policy in both forms",
+		LISTEN UPSTREAM KEYS AUDIT "users: u\npolicy: {directory: d, folder: e}\n",
+		":6:24: unknown key 'policy.folder' (see mongoward.yaml(5))\n"},
+	{"a policy without a folder",
+		LISTEN UPSTREAM KEYS AUDIT "users: u\npolicy: {signers: [" ADA "], threshold: 1}\n",
+		": 'policy' is missing (policy: policies/hospital)\n"},
 	{"another sink", LISTEN UPSTREAM PARTS KEYS AUDIT_OF("collection: db.c"),
 		":6:64: 'audit.collection' is not supported by this version (leave it "
 		"out)\n"},
@@ -497,6 +526,127 @@ static void test_reload(void **state)
 	complaints_fini(&complaints);
 }
 
+static void expect_refused_reload(const char *text, const char *fresh, const char *said)
+{
+	struct complaints complaints;
+	struct config *a = parse(text, &complaints), *b = parse(fresh, &complaints);
+
+	assert_true(a && b);
+	assert_false(config_can_replace(a, b, &complaints));
+	buf_put_u8(&complaints.lines, 0);
+	assert_string_equal((const char *)complaints.lines.at, said);
+	config_free(a);
+	config_free(b);
+	complaints_fini(&complaints);
+}
+
+#define RESTART " cannot change while it runs (restart the proxy)\n"
+
+/* Who may seal does not change by a reload, in whatever way. */
+static void test_signers_stay(void **state)
+{
+	char name[] = "/tmp/mongoward-test-XXXXXX", text[1024];
+	int fd = mkstemp(name);
+	struct complaints complaints;
+	struct config *a, *b;
+
+	(void)state;
+	expect_refused_reload(POLICY("signers: [" ADA "], threshold: 1"), WHOLE,
+		"reload: the keys of 'policy.signers'" RESTART "reload: 'policy.signers'" RESTART
+		"reload: 'policy.threshold'" RESTART);
+	expect_refused_reload(WHOLE, POLICY("signers: [" ADA "], threshold: 1"),
+		"reload: the keys of 'policy.signers'" RESTART "reload: 'policy.signers'" RESTART
+		"reload: 'policy.threshold'" RESTART);
+	expect_refused_reload(POLICY("signers: [" ADA ", " BOB "], threshold: 2"),
+		POLICY("signers: [" ADA ", " BOB "], threshold: 1"),
+		"reload: 'policy.threshold'" RESTART);
+	assert_true(fd >= 0);
+	snprintf(text, sizeof(text),
+		LISTEN UPSTREAM KEYS AUDIT
+		"users: u\npolicy: {directory: d, signers: [%s], threshold: 1}\n",
+		name);
+	assert_true(file_write_all(fd, bytes_str(ADA "\n")));
+	a = parse(text, &complaints);
+	assert_non_null(a);
+	assert_int_equal(a->trust.nsigners, 1);
+	assert_int_equal(a->trust.signers[0][0], 0xf3);
+	assert_int_equal(a->trust.threshold, 1);
+	assert_int_equal(pwrite(fd, BOB, strlen(BOB), 0), (int)strlen(BOB));
+	b = parse(text, &complaints);
+	assert_non_null(b);
+	assert_false(config_can_replace(a, b, &complaints));
+	assert_true(config_can_replace(b, b, &complaints));
+	config_free(a);
+	config_free(b);
+	complaints_fini(&complaints);
+	close(fd);
+	unlink(name);
+}
+
+static void audit_print(const char *text, uint8_t print[SEAL_HASH_LEN])
+{
+	struct complaints complaints;
+	struct config *c = parse(text, &complaints);
+
+	if (!c)
+		fail_msg("%.*s", BYTES_ARG(buf_bytes(&complaints.lines)));
+	memcpy(print, c->audit_print, SEAL_HASH_LEN);
+	config_free(c);
+	complaints_fini(&complaints);
+}
+
+/* What a seal says of the audit settings. */
+static void test_audit_print(void **state)
+{
+	static const struct {
+		const char *text;
+		bool same;
+	} others[] = {
+		{LISTEN UPSTREAM PARTS KEYS AUDIT_OF("durability: strict"), true},
+		{"instance: other\n" WHOLE, true},
+		{"log: {level: debug}\n" WHOLE, true},
+		{LISTEN UPSTREAM PARTS KEYS AUDIT_OF("durability: none"), false},
+		{LISTEN UPSTREAM PARTS KEYS AUDIT_OF("rotate: {size: 1GB}"), false},
+		{LISTEN UPSTREAM PARTS KEYS "audit: {directory: b, signing_key: s.key, witness: "
+					    "[\"file:w\"]}\n",
+			false},
+		{LISTEN UPSTREAM PARTS KEYS "audit: {directory: a, signing_key: s.key, witness: "
+					    "[stdout, \"file:w\"]}\n",
+			false},
+	};
+	uint8_t print[SEAL_HASH_LEN], other[SEAL_HASH_LEN];
+	char name[] = "/tmp/mongoward-test-XXXXXX";
+	int fd = mkstemp(name);
+	struct complaints complaints;
+	struct config *c;
+
+	(void)state;
+	audit_print(WHOLE, print);
+	for (size_t i = 0; i < COUNT_OF(others); i++) {
+		audit_print(others[i].text, other);
+		assert_int_equal(memcmp(print, other, sizeof(print)) == 0, others[i].same);
+	}
+	setenv("MONGOWARD_AUDIT_DURABILITY", "none", 1);
+	audit_print(WHOLE, other);
+	assert_memory_not_equal(print, other, sizeof(print));
+	unsetenv("MONGOWARD_AUDIT_DURABILITY");
+	/* The same without what only a proxy has; wherever the file lies. */
+	assert_true(file_write_all(fd, bytes_str(PARTS AUDIT "workers: many\n")));
+	complaints_init(&complaints);
+	c = config_load_sealed(name, &complaints);
+	assert_non_null(c);
+	assert_memory_equal(print, c->audit_print, sizeof(print));
+	assert_string_equal(c->users, "/tmp/u.yaml");
+	assert_int_equal(c->trust.nsigners, 0);
+	config_free(c);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_null(config_load_sealed(name, &complaints));
+	assert_int_equal(complaints.count, 2); /* policy and users */
+	complaints_fini(&complaints);
+	close(fd);
+	unlink(name);
+}
+
 static void test_one_option(void **state)
 {
 	char name[] = "/tmp/mongoward-test-XXXXXX";
@@ -533,6 +683,8 @@ int main(void)
 		cmocka_unit_test(test_password_from_the_environment),
 		cmocka_unit_test(test_password_file),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_signers_stay),
+		cmocka_unit_test(test_audit_print),
 		cmocka_unit_test(test_one_option),
 	};
 
