@@ -105,6 +105,7 @@ struct audit_record {
 	enum audit_decision decision;
 	struct bytes rule, policy;
 	size_t reason_len; /* of a reason that was given; 0: none */
+	bool break_glass;
 	/* result */
 	struct bytes way;
 	struct bytes disclosed;               /* JSON object */

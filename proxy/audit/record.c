@@ -224,6 +224,8 @@ static void put_what(
 	put_text(out, KEY("policy"), r->policy, false);
 	if (r->reason_len)
 		put_number(out, KEY("reason_len"), r->reason_len);
+	if (r->break_glass)
+		PUT(out, "\"break_glass\":true,");
 }
 
 /* Milliseconds with three decimals: microseconds are what the clock gives. */

@@ -11,6 +11,7 @@
 #include "audit/verify.h"
 #include "cli/args.h"
 #include "cli/config.h"
+#include "cli/review.h"
 #include "transform/transform.h"
 #include "util/json.h"
 #include "util/memory.h"
@@ -474,7 +475,9 @@ int cli_audit(int argc, char **argv)
 		return verify(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "query") == 0)
 		return query(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "review") == 0)
+		return audit_review(argc - 1, argv + 1);
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
 		return cli_help("audit");
-	return cli_usage("audit", "say `verify` or `query`");
+	return cli_usage("audit", "say `verify`, `query` or `review`");
 }

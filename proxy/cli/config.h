@@ -29,7 +29,7 @@ struct config {
 	} listen;
 	struct upstream_config upstream;
 	const char *uri, *uri_env, *uri_file, *password_env, *password_file;
-	const char *policy, *users;
+	const char *policy, *users, *reviews;
 	const char *policy_directory; /* as policy, if it was given so */
 	struct config_list signers;
 	uint64_t threshold;

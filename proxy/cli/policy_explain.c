@@ -334,6 +334,9 @@ static const struct grant *grant_of_rule(
 	for (size_t i = 0; r && i < r->ngrants; i++)
 		if (bytes_equal(r->grants[i].rule, rule))
 			return &r->grants[i];
+	for (size_t i = 0; r && r->break_glass && i < r->break_glass->ngrants; i++)
+		if (bytes_equal(r->break_glass->grants[i].rule, rule))
+			return &r->break_glass->grants[i];
 	return NULL;
 }
 

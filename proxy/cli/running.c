@@ -9,8 +9,10 @@
 #include <config.h>
 
 #include "admin/admin.h"
+#include "audit/glass_log.h"
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "cli/reviews.h"
 #include "cli/sealed.h"
 #include "cli/vault.h"
 #include "session/server.h"
@@ -29,6 +31,8 @@ struct running {
 	struct upstream *upstream;
 	struct audit *audit;
 	struct audit_ring *ring; /* of this thread, for what no client asked for */
+	struct glass *glass;
+	bool glass_read; /* the log was, for what it says of break-glass */
 	struct server *server;
 	struct admin *admin;
 	char policy_hash[80];
@@ -180,7 +184,7 @@ static bool open_server(struct running *r, struct snapshot *snapshot, struct com
 		.operation_us = c->limits.operation_us,
 		.vault = c->keys.vault,
 	};
-	const struct server_parts parts = {r->master, r->upstream, r->audit};
+	const struct server_parts parts = {r->master, r->upstream, r->audit, r->glass};
 	struct fault why;
 
 	r->server = server_new(&config, &parts, snapshot_ref(snapshot), &why);
@@ -215,6 +219,69 @@ static void note(struct running *r, enum audit_event event, const char *act, str
 		.target = target};
 
 	audit_submit(r->ring, &record, NULL, NULL);
+}
+
+/* -------------------------------------------------------------- break-glass */
+
+static void take_line(void *context, const struct glass_line *line)
+{
+	struct glass *g = context;
+
+	switch (line->kind) {
+	case GLASS_USED:
+		glass_note_use(g, line->user, line->id, line->time_us);
+		return;
+	case GLASS_MISSING:
+		glass_note_gap(g, line->id);
+		return;
+	case GLASS_REVIEWED:
+		(void)glass_review(g, line->id, line->user);
+		return;
+	}
+}
+
+/* Before the first policy with break-glass rules: until then nobody could add to the log what
+ * is read here, and from then on what is added is counted. */
+static void read_glass(struct running *r, const struct policy *p)
+{
+	struct fault why;
+
+	if (!p->any_break_glass || r->glass_read)
+		return;
+	r->glass_read = true;
+	if (r->config->audit.durability != AUDIT_STRICT)
+		log_warning("serve", "nobody can break the glass: audit.durability is not strict");
+	else if (!glass_log_read(r->config->audit.directory, take_line, r->glass, &why))
+		log_error("serve", "nobody can break the glass: the audit log cannot be read: %s",
+			why.detail);
+	else
+		glass_trust(r->glass, true);
+}
+
+static void take_review(void *context, const struct review_entry *entry)
+{
+	struct running *r = context;
+	const struct audit_record record = {.event = AUDIT_ADMIN,
+		.user = entry->by,
+		.act = bytes_str(GLASS_REVIEW),
+		.target = entry->id};
+
+	if (glass_review(r->glass, entry->id, entry->by))
+		audit_submit(r->ring, &record, NULL, NULL);
+}
+
+/* A file that is wrong reviews nothing, and stops nothing else. */
+static void take_reviews(struct running *r)
+{
+	struct complaints complaints;
+
+	complaints_init(&complaints);
+	if (!reviews_read(r->config->reviews, take_review, r, &complaints)) {
+		log_error("serve", "the file of reviews is not understood");
+		cli_complain(&complaints);
+	}
+	complaints_fini(&complaints);
+	audit_ring_commit(r->ring);
 }
 
 /* The policy that rules from now on, and keys and users with it. */
@@ -291,11 +358,15 @@ static bool start_all(
 		return false;
 	}
 	*code = CLI_BAD;
+	r->glass = glass_new();
 	fine = open_audit(r, accept_gap, snapshot->policy, complaints) &&
 	       (!seal || sealed_take(r->config, seal, complaints)) &&
 	       open_server(r, snapshot, complaints) && open_admin(r, complaints);
-	if (fine)
+	if (fine) {
 		note_snapshot(r, snapshot, seal, true);
+		read_glass(r, snapshot->policy);
+		take_reviews(r);
+	}
 	seal_free(seal);
 	snapshot_unref(snapshot);
 	return fine &&
@@ -346,6 +417,8 @@ bool running_reload(struct running *r, struct complaints *complaints)
 	if (r->config != r->first)
 		config_free(r->config);
 	r->config = fresh;
+	read_glass(r, snapshot->policy);
+	take_reviews(r);
 	server_replace(r->server, snapshot);
 	return true;
 }
@@ -357,6 +430,7 @@ void running_watch(const struct running *r, struct watch *w)
 	watch_clear(w);
 	watch_add(w, c->policy);
 	watch_add(w, c->users);
+	watch_add(w, c->reviews);
 	if (c->listen.tls.certificate)
 		watch_add(w, c->listen.tls.certificate);
 	if (c->listen.tls.key)
@@ -398,6 +472,7 @@ void running_stop(struct running *r, uint64_t grace_us)
 		audit_ring_free(r->ring);
 	if (r->audit)
 		audit_close(r->audit);
+	glass_free(r->glass);
 	upstream_free(r->upstream);
 	master_free(r->master);
 	if (r->config != r->first)

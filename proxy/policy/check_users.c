@@ -68,6 +68,14 @@ static void check_pair(const struct policy *p, const struct user *user, const st
 			check_order(p, user, &a->grants[i], &b->grants[k], complaints);
 }
 
+static void check_attributes(const struct policy *p, const struct user *user,
+	const struct grant *grants, size_t n, struct complaints *complaints)
+{
+	for (size_t i = 0; i < n; i++)
+		if (grants[i].rows.len)
+			check_templates(grants[i].rows, p, user, &grants[i], complaints);
+}
+
 static void check_user(
 	const struct policy *p, const struct user *user, struct complaints *complaints)
 {
@@ -76,10 +84,10 @@ static void check_user(
 
 		if (!has_role(p, user, complaints, i))
 			continue;
-		for (size_t k = 0; k < role->ngrants; k++)
-			if (role->grants[k].rows.len)
-				check_templates(role->grants[k].rows, p, user, &role->grants[k],
-					complaints);
+		check_attributes(p, user, role->grants, role->ngrants, complaints);
+		if (role->break_glass)
+			check_attributes(p, user, role->break_glass->grants,
+				role->break_glass->ngrants, complaints);
 		for (size_t k = i; k < user->nroles; k++) {
 			const struct role *other = policy_role(p, user->roles[k]);
 

@@ -26,12 +26,15 @@ static bool read_comment(struct deciding *d)
 		if (e.type != TYPE_STRING)
 			return fault_name(d->why, FAULT_WRONG_TYPE, e.name);
 		if (element_named(&e, "purpose"))
-			d->plan->purpose = element_string(&e);
+			d->comment_purpose = element_string(&e);
 		else if (element_named(&e, "role"))
 			d->comment_role = element_string(&e);
 		else
-			d->plan->reason_len = element_string(&e).len;
+			d->comment_reason = element_string(&e);
 	}
+	if (d->comment_purpose.at)
+		d->plan->purpose = d->comment_purpose;
+	d->plan->reason_len = d->comment_reason.len;
 	return true;
 }
 
@@ -106,6 +109,7 @@ static uint32_t relations_of_rule(
 {
 	if (v)
 		return v->relations;
+	/* Break-glass leaves no cursor. */
 	for (size_t i = 0; role && i < role->ngrants; i++)
 		if (bytes_equal(role->grants[i].rule, rule))
 			return role->grants[i].relations;
@@ -141,6 +145,7 @@ static bool print_rights(const struct policy *p, const struct facts *facts,
 	const struct role *role = policy_role(p, rules->role);
 	const struct collection *c = policy_collection(p, ns);
 	const struct virtual_view *v = policy_view(p, ns);
+	uint32_t relations = relations_of_rule(role, rules->rule, v);
 	crypto_generichash_state hash;
 
 	crypto_generichash_init(&hash, NULL, 0, 16);
@@ -160,7 +165,10 @@ static bool print_rights(const struct policy *p, const struct facts *facts,
 		crypto_generichash_update(&hash, a->name.at, a->name.len + 1);
 		crypto_generichash_update(&hash, a->value.at, a->value.len + 1);
 	}
-	if (!print_lists(&hash, p, facts, relations_of_rule(role, rules->rule, v), needs))
+	/* Numbers of another policy's relations count for nothing: its hash differs, too. */
+	if (rules->reaches)
+		relations |= rules->relations;
+	if (!print_lists(&hash, p, facts, relations, needs))
 		return false;
 	crypto_generichash_final(&hash, print, 16);
 	return true;

@@ -13,9 +13,10 @@ struct deciding {
 	struct arena *arena;
 	struct plan *plan;
 	struct fault *why;
-	struct bytes comment_role;      /* empty: none named */
-	const struct grant *grant;      /* chosen */
-	const struct secure_view *view; /* its view; NULL for a virtual view */
+	struct bytes comment_role;                    /* empty: none named */
+	struct bytes comment_purpose, comment_reason; /* likewise; not the user's default */
+	const struct grant *grant;                    /* chosen */
+	const struct secure_view *view;               /* its view; NULL for a virtual view */
 	const struct virtual_view *virtual;
 	struct bytes rows; /* the row filter with the user's values; or empty */
 	bool rows_sealed;  /* its literals have their edits */
@@ -153,6 +154,13 @@ bool place_foreign_barriers(struct deciding *d, struct bytes pipeline, size_t re
 bool foreign_subjects(struct deciding *d, struct bytes pipeline,
 	struct deciding named[REPLY_FOREIGN_MAX], size_t *count) MUST_CHECK;
 void note_what_is_shown(struct reply_rules *reply, const struct deciding *d);
+
+/* Whether the command asks to break the glass; false when it does so and may not. */
+bool asks_for_glass(struct deciding *d, bool *asks) MUST_CHECK;
+/* That of a role, if the command asks for it; else NULL. */
+const struct break_glass *glass_of_role(const struct deciding *d, struct bytes name);
+/* Of a find under it: filter, options, and how much of an answer there may be. */
+bool check_glass_find(struct deciding *d) MUST_CHECK;
 
 bool decide_find(struct deciding *d) MUST_CHECK;
 bool decide_aggregate(struct deciding *d) MUST_CHECK;

@@ -72,6 +72,7 @@ static bool choose_foreign(struct placing *p, struct bytes name, struct foreign 
 	if (must_name_behind(&f->d) && !d->plan->reply.names_group)
 		return fault_name(d->why, FAULT_NAMES_SUBJECTS, name);
 	d->plan->reply.reaches = true;
+	d->plan->reply.relations |= f->plan.reply.relations;
 	note_what_is_shown(&d->plan->reply, &f->d);
 	return true;
 }

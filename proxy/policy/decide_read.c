@@ -103,12 +103,14 @@ bool decide_find(struct deciding *d)
 		return false;
 	if (d->virtual)
 		return decide_view_find(d);
+	if (!check_glass_find(d))
+		return false;
 	analysis_init(&a, d->arena);
 	if (!read_filter(d, &a, "filter", &filter) || !read_sort(d, &a) ||
 		!read_projection(d, &a, "projection") || !read_find_options(d, &a))
 		return false;
 	if (!is_native(d, &a))
-		return find_behind(d);
+		return !d->plan->glass && find_behind(d);
 	d->plan->reply.form = REPLY_CURSOR;
 	d->plan->reply.tree = &d->view->root;
 	d->plan->awaits = awaits && element_truth(awaits);

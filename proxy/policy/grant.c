@@ -122,13 +122,13 @@ struct candidates {
 	bool purpose_missing; /* some would, but for the purpose */
 };
 
-static void add_candidates(
-	struct deciding *d, const struct role *role, uint32_t actions, struct candidates *found)
+static void add_candidates(struct deciding *d, const struct grant *grants, size_t n,
+	uint32_t actions, struct candidates *found)
 {
 	const struct plan *plan = d->plan;
 
-	for (size_t i = 0; i < role->ngrants; i++) {
-		const struct grant *g = &role->grants[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct grant *g = &grants[i];
 
 		if ((g->actions & actions) != actions ||
 			!grant_covers(g, plan->db, plan->collection))
@@ -140,19 +140,30 @@ static void add_candidates(
 	}
 }
 
+/* Under break-glass, of nothing else. */
+static void find_glass(struct deciding *d, uint32_t actions, struct candidates *found)
+{
+	const struct user *user = d->facts->user;
+
+	for (size_t i = 0; i < user->nroles; i++) {
+		const struct break_glass *b = glass_of_role(d, user->roles[i]);
+
+		if (b)
+			add_candidates(d, b->grants, b->ngrants, actions, found);
+	}
+}
+
 static void find_candidates(struct deciding *d, uint32_t actions, struct candidates *found)
 {
 	const struct user *user = d->facts->user;
 
-	found->count = 0;
-	found->purpose_missing = false;
 	for (size_t i = 0; i < user->nroles; i++) {
 		const struct role *role = policy_role(d->policy, user->roles[i]);
 
 		if (d->comment_role.len && !bytes_equal(d->comment_role, user->roles[i]))
 			continue;
 		if (role && role_applies(role, d->facts))
-			add_candidates(d, role, actions, found);
+			add_candidates(d, role->grants, role->ngrants, actions, found);
 	}
 }
 
@@ -213,6 +224,7 @@ bool rows_of_grant(struct deciding *d, const struct grant *g, struct bytes ns, s
 	*out = bytes_of("", 0);
 	if (rows.len && !doc_is_empty(rows) && !instantiate(d, rows, out))
 		return false;
+	d->plan->reply.relations |= v ? v->relations : g->relations;
 	if (hidden.len)
 		*out = out->len ? both(d, *out, hidden) : hidden;
 	return true;
@@ -227,12 +239,17 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 {
 	struct candidates found NOT_SET;
 	struct plan *plan = d->plan;
+	bool glass;
 
 	if (d->explains)
 		actions = ACTION_EXPLAIN;
 	if (bytes_equal(plan->ns, d->facts->vault))
 		return refuse(d, FAULT_UNAUTHORIZED);
-	find_candidates(d, actions, &found);
+	if (!asks_for_glass(d, &glass))
+		return false;
+	found.count = 0;
+	found.purpose_missing = false;
+	(glass ? find_glass : find_candidates)(d, actions, &found);
 	if (!found.count)
 		return refuse(d, found.purpose_missing ? FAULT_PURPOSE : FAULT_UNAUTHORIZED);
 	d->grant = widest(d, &found, actions);
@@ -240,6 +257,7 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 		return refuse(d, FAULT_ROLE_NEEDED);
 	plan->rule = d->grant->rule;
 	plan->role = d->grant->role;
+	plan->glass = glass ? glass_of_role(d, plan->role) : NULL;
 	d->virtual = policy_view(d->policy, plan->ns);
 	if (!d->virtual)
 		d->view = grant_view(d->policy, d->grant, plan->ns);

@@ -57,9 +57,14 @@ void lint_classes(struct linting *l)
 	const struct policy *p = l->policy;
 	class_set used = classes_with_fields(p), shown = 0;
 
-	for (size_t i = 0; i < p->nroles; i++)
+	for (size_t i = 0; i < p->nroles; i++) {
+		const struct break_glass *b = p->roles[i].break_glass;
+
 		for (size_t k = 0; k < p->roles[i].ngrants; k++)
 			shown |= shown_by_grant(p, &p->roles[i].grants[k]);
+		for (size_t k = 0; b && k < b->ngrants; k++)
+			shown |= shown_by_grant(p, &b->grants[k]);
+	}
 	for (size_t i = 0; i < p->nclasses; i++) {
 		const struct class_facts *facts = &p->class_facts[i];
 		/* These two are there by themselves; restricted is meant to be read by nobody. */

@@ -6,8 +6,8 @@
 
 #include "util/civil.h"
 
-#define ROLE_KEYS         "grants auth until networks limits"
-#define ROLE_UNSUPPORTED  "break_glass care on_behalf_of"
+#define ROLE_KEYS         "grants auth until networks limits break_glass"
+#define ROLE_UNSUPPORTED  "care on_behalf_of"
 #define LIMIT_KEYS        "documents_per_day commands_per_minute"
 #define GRANT_KEYS        "namespace do rows see change purpose"
 #define GRANT_UNSUPPORTED "statistics"
@@ -165,15 +165,14 @@ static void check_view_grant(struct loader *l, const struct yaml_node *node, con
 	}
 }
 
-static void load_grant(struct loader *l, const struct yaml_node *node, struct role *role, size_t i)
+void load_grant(struct loader *l, const struct yaml_node *node, const struct role *role,
+	struct grant *g, const char *rule)
 {
-	struct grant *g = &role->grants[i];
 	const struct yaml_node *ns = yaml_get(node, "namespace"), *actions = yaml_get(node, "do");
 
 	g->role = role->name;
 	g->at = node->at;
-	g->rule = bytes_str(arena_format(
-		&l->policy->arena, "roles.%.*s.grants[%zu]", BYTES_ARG(role->name), i));
+	g->rule = bytes_str(rule);
 	if (!load_is_mapping(l, node) || !load_check_keys(l, node, GRANT_KEYS, GRANT_UNSUPPORTED))
 		return;
 	if (!ns || !actions) {
@@ -297,11 +296,28 @@ static void load_limits(struct loader *l, const struct yaml_node *node, struct r
 	l->policy->any_limits = true;
 }
 
+static void load_grants(struct loader *l, const struct yaml_node *grants, struct role *role)
+{
+	struct policy *p = l->policy;
+
+	if (!load_is_sequence(l, grants))
+		return;
+	if (grants->count > POLICY_GRANTS_MAX) {
+		complain(l->complaints, grants->at, NULL, "over %d grants", POLICY_GRANTS_MAX);
+		return;
+	}
+	role->grants = arena_array(&p->arena, grants->count, sizeof(*role->grants));
+	role->ngrants = grants->count;
+	for (size_t i = 0; i < grants->count; i++)
+		load_grant(l, &grants->children[i], role, &role->grants[i],
+			arena_format(
+				&p->arena, "roles.%.*s.grants[%zu]", BYTES_ARG(role->name), i));
+}
+
 static void load_role(struct loader *l, const struct yaml_node *node)
 {
 	struct policy *p = l->policy;
 	struct role *role = &p->roles[p->nroles];
-	const struct yaml_node *grants = yaml_get(node, "grants");
 
 	role->name = load_copy(l, node->key);
 	role->at = node->key_at;
@@ -317,16 +333,10 @@ static void load_role(struct loader *l, const struct yaml_node *node)
 	if (yaml_get(node, "limits"))
 		load_limits(l, yaml_get(node, "limits"), role);
 	p->nroles++;
-	if (!grants || !load_is_sequence(l, grants))
-		return;
-	if (grants->count > POLICY_GRANTS_MAX) {
-		complain(l->complaints, grants->at, NULL, "over %d grants", POLICY_GRANTS_MAX);
-		return;
-	}
-	role->grants = arena_array(&p->arena, grants->count, sizeof(*role->grants));
-	role->ngrants = grants->count;
-	for (size_t i = 0; i < grants->count; i++)
-		load_grant(l, &grants->children[i], role, i);
+	if (yaml_get(node, "grants"))
+		load_grants(l, yaml_get(node, "grants"), role);
+	if (yaml_get(node, "break_glass"))
+		load_break_glass(l, yaml_get(node, "break_glass"), role);
 	load_print(node, role->print);
 }
 

@@ -73,6 +73,12 @@ uint32_t relations_in(const struct policy *p, struct bytes filter);
 
 void load_print(const struct yaml_node *node, uint8_t print[16]);
 
+/* One grant of a role; `rule` is its name, which lives as long as the policy. */
+void load_grant(struct loader *l, const struct yaml_node *node, const struct role *role,
+	struct grant *g, const char *rule);
+/* `break_glass` of a role whose grants are there. */
+void load_break_glass(struct loader *l, const struct yaml_node *node, struct role *role);
+
 /* The sections, in this order. */
 void load_classes(struct loader *l);
 void load_collections(struct loader *l);

@@ -231,6 +231,16 @@ struct network {
 	unsigned bits;
 };
 
+/* What a role may do in an emergency: for one command that says its purpose and a reason,
+ * decided under these grants alone. */
+struct break_glass {
+	struct bytes purpose;
+	uint32_t subjects;                /* documents that one answer may hold */
+	uint32_t per_day, unreviewed_max; /* uses of one user */
+	struct grant *grants;
+	size_t ngrants;
+};
+
 /* Of one user under one role; 0: none. */
 struct role_limits {
 	uint64_t documents_per_day; /* a day is UTC's */
@@ -244,6 +254,7 @@ struct role {
 	struct network *networks;
 	size_t nnetworks; /* 0: from anywhere */
 	struct role_limits limits;
+	struct break_glass *break_glass; /* or NULL */
 	struct grant *grants;
 	size_t ngrants;
 	struct hidden_rows *hidden; /* by number of the collection */
@@ -288,7 +299,7 @@ struct policy {
 	size_t nviews;
 	struct role *roles;
 	size_t nroles;
-	bool any_limits; /* of some role */
+	bool any_limits, any_break_glass; /* of some role */
 	struct policy_test *tests;
 	size_t ntests;
 	struct map collections_by_ns, views_by_ns, roles_by_name; /* once all is loaded */

@@ -75,6 +75,7 @@ struct reply_rules {
 	const struct view_node *tree;     /* of the documents, or values, that come back */
 	const struct secure_view *secure; /* the grant's view, for values that were moved */
 	struct bytes role, rule;
+	uint32_t relations;     /* that rows used, those of other collections included */
 	uint8_t print[16];      /* of the rights that they rest on */
 	class_set shown;        /* classes of what was moved, grouped or computed */
 	class_set shown_masked; /* the same of masked ones */
@@ -119,6 +120,7 @@ struct plan {
 	struct bytes rows;            /* the row filter that applies; empty: none */
 	const struct relation *needs; /* a list that the decision lacks, or NULL */
 	size_t reason_len;
+	const struct break_glass *glass; /* that is broken, or NULL */
 	struct edit *edits;
 	size_t nedits, edits_capacity;
 	struct reply_rules reply;

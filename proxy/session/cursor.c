@@ -242,6 +242,14 @@ static int64_t enter_cursor(struct exchange *x, int64_t upstream_id, struct byte
 	return x->cursor.id;
 }
 
+static void kill_left_open(struct exchange *x, int64_t upstream_id, struct bytes upstream_ns)
+{
+	const struct cursor cursor = {
+		.upstream_id = upstream_id, .server = x->server, .upstream_ns = upstream_ns};
+
+	kill_upstream_cursor(x->worker, &cursor);
+}
+
 /* The client is told the cursor's namespace as it names it. */
 int64_t note_cursor(struct exchange *x, const struct element *cursor)
 {
@@ -259,6 +267,11 @@ int64_t note_cursor(struct exchange *x, const struct element *cursor)
 		return 0;
 	if (!x->plan.reply.view)
 		x->plan.ns = arena_copy(&x->arena, element_string(ns));
+	if (x->plan.glass) {
+		/* One batch was asked for; whatever is left open is nobody's. */
+		kill_left_open(x, upstream_id, element_string(ns));
+		return 0;
+	}
 	if (x->has_cursor) {
 		int64_t own = x->cursor.id;
 

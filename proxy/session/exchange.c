@@ -90,8 +90,9 @@ void exchange_orphan(struct exchange *x)
 		exchange_free(x);
 		return;
 	}
-	/* Reads that were not answered need not be; writes go on for their outcome. */
-	if (!x->call || x->plan.writes)
+	/* Reads that were not answered need not be; writes go on for their outcome, and what
+	 * broke the glass for its record. */
+	if (!x->call || x->plan.writes || x->broke_glass)
 		return;
 	upstream_call_drop(x->call);
 	x->call = NULL;
@@ -253,6 +254,24 @@ static bool check_limits(struct exchange *x, struct fault *why)
 	return false;
 }
 
+/* Counted before anything is asked for, and said aloud: somebody should look at once. */
+static bool break_glass(struct exchange *x, struct fault *why)
+{
+	struct worker *w = x->worker;
+	struct bytes user = x->facts.user->name, id = bytes_of(x->request, AUDIT_REQUEST_LEN);
+
+	if (!x->plan.glass)
+		return true;
+	if (!glass_begin(w->server->parts.glass, x->plan.glass, user, id, x->facts.now_us, why))
+		return false;
+	x->broke_glass = true;
+	count(w, METRIC_GLASS, 1);
+	log_warning("session", "break-glass: user %.*s, role %.*s, purpose %.*s, %.*s, request %s",
+		BYTES_ARG(user), BYTES_ARG(x->plan.role), BYTES_ARG(x->plan.purpose),
+		BYTES_ARG(x->plan.ns), x->request);
+	return true;
+}
+
 /* What a driver asks before it has logged in, and after: these never go upstream. */
 static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 {
@@ -269,7 +288,7 @@ static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 		return false;
 	if (x->plan.row->id == COMMAND_GET_MORE && !open_get_more(x, why))
 		return false;
-	return check_limits(x, why) && place_transaction(x, why, labels);
+	return check_limits(x, why) && break_glass(x, why) && place_transaction(x, why, labels);
 }
 
 static void carry_out(struct exchange *x)

@@ -174,6 +174,8 @@ static bool fits_limits(struct exchange *x, const struct disclosure *d, struct f
 {
 	enum reply_form form = x->plan.reply.form;
 
+	if (x->plan.glass && d->docs > (int64_t)x->plan.glass->subjects)
+		return fault_set(why, FAULT_GLASS_SUBJECTS, "more patients fit than may be shown");
 	if (!x->limited || d->docs <= 0 ||
 		(form != REPLY_CURSOR && form != REPLY_VALUES && form != REPLY_COLLECTED &&
 			form != REPLY_VALUE))

@@ -196,7 +196,7 @@ struct exchange {
 	struct arena arena;
 	struct snapshot *snapshot;
 	struct facts facts;
-	struct bytes message;   /* valid until the first wait; a copy from then on */
+	struct bytes message; /* valid until the first wait; a copy from then on */
 	/* lists of relations that its facts hold */
 	struct kept_list *lists[POLICY_RELATIONS_MAX];
 	const struct relation_list *known_lists[POLICY_RELATIONS_MAX];
@@ -204,6 +204,7 @@ struct exchange {
 	struct kept_list *awaited;    /* that is on its way */
 	struct exchange *next_waiting;
 	const struct role *limited; /* the role that decided, if it has limits */
+	bool broke_glass;
 	struct plan plan;
 	char request[AUDIT_REQUEST_LEN + 1];
 	uint64_t began_us;

@@ -54,6 +54,7 @@ void prepare_record(struct exchange *x)
 	r->decision = AUDIT_ALLOW;
 	r->rule = x->plan.rule;
 	r->reason_len = x->plan.reason_len;
+	r->break_glass = x->broke_glass;
 	if (x->snapshot) {
 		r->policy = bytes_str(x->snapshot->policy->hash);
 		r->shape = shape_of(x);

@@ -12,6 +12,7 @@
 #include "keys/keyring.h"
 #include "net/tls.h"
 #include "policy/policy.h"
+#include "session/glass.h"
 #include "upstream/upstream.h"
 
 struct server;
@@ -32,6 +33,7 @@ struct server_parts {
 	const struct master *master;
 	struct upstream *upstream;
 	struct audit *audit;
+	struct glass *glass;
 };
 
 /* What a reload replaces. */

@@ -128,6 +128,7 @@ static void keep_house(void *context)
 	if (w == w->server->workers) {
 		cursors_expire(w->server->cursors, now_us, kill_upstream_cursor, w);
 		transactions_expire(w->server->transactions, now_us);
+		set_gauge(w, METRIC_GLASS_UNREVIEWED, glass_unreviewed(w->server->parts.glass));
 	}
 	net_timer_set(w->housekeeping, HOUSEKEEPING_US);
 }

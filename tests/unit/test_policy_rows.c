@@ -28,8 +28,15 @@
 #define RELATION(relation, filter)                  \
 	HEAD FIELDS "relations:\n  team: " relation \
 		    "\nroles: {a: {grants: [{namespace: db.c, do: [read], rows: " filter "}]}}\n"
-#define LIMITS(limits)   "mongoward: 1\nroles: {a: {limits: " limits "}}\n"
-#define EXCLUSIVE(lists) "mongoward: 1\nroles: {a: {}, b: {}, c: {}}\nexclusive: " lists "\n"
+#define NUMBERS "subjects: 2, per_day: 4, unreviewed_max: 3"
+#define GRANT   "{namespace: db.c, do: [read], see: {identity: plaintext}}"
+#define GLASS_OF(glass)                                                                   \
+	HEAD FIELDS "    subject: [{of: [name]}]\n"                                       \
+		    "roles: {a: {grants: [{namespace: db.c, do: [read], rows: {n: 1}}], " \
+		    "break_glass: " glass "}}\n"
+#define GLASS(numbers, grant) GLASS_OF("{purpose: p, " numbers ", grants: [" grant "]}")
+#define LIMITS(limits)        "mongoward: 1\nroles: {a: {limits: " limits "}}\n"
+#define EXCLUSIVE(lists)      "mongoward: 1\nroles: {a: {}, b: {}, c: {}}\nexclusive: " lists "\n"
 
 static const struct {
 	const char *name, *text, *complaint; /* NULL: none */
@@ -137,6 +144,40 @@ static const struct {
 	{"no such role", EXCLUSIVE("[[a, d]]"), ":3:17: there is no role 'd'"},
 	{"a role twice", EXCLUSIVE("[[a, b, a]]"), ":3:20: 'a' stands twice"},
 	{"any twice", EXCLUSIVE("[[\"*\", a, \"*\"]]"), ":3:22: '*' stands twice"},
+	{"break-glass", GLASS(NUMBERS, GRANT), NULL},
+	{"no purpose", GLASS_OF("{" NUMBERS ", grants: [" GRANT "]}"),
+		":12:81: a break-glass needs purpose"},
+	{"no grants", GLASS_OF("{purpose: p, " NUMBERS "}"), ":12:81: a break-glass needs grants"},
+	{"empty grants", GLASS_OF("{purpose: p, " NUMBERS ", grants: []}"),
+		": 1 to 200 grants are expected"},
+	{"no numbers", GLASS("subjects: 2", GRANT), ":12:81: a break-glass needs per_day"},
+	{"no subjects", GLASS("subjects: 0, per_day: 2, unreviewed_max: 1", GRANT),
+		":12:104: a whole number from 1 to 100"},
+	{"most subjects", GLASS("subjects: 100, per_day: 10000, unreviewed_max: 10000", GRANT),
+		NULL},
+	{"too many subjects", GLASS("subjects: 101, per_day: 2, unreviewed_max: 1", GRANT),
+		":12:104: a whole number from 1 to 100"},
+	{"too many a day", GLASS("subjects: 2, per_day: 10001, unreviewed_max: 1", GRANT),
+		": a whole number from 1 to 10000"},
+	{"too many unreviewed", GLASS("subjects: 2, per_day: 2, unreviewed_max: 10001", GRANT),
+		": a whole number from 1 to 10000"},
+	{"unknown key", GLASS("cursors: 2, " NUMBERS, GRANT), ":12:94: unknown key 'cursors'"},
+	{"writes", GLASS(NUMBERS, "{namespace: db.c, do: [read, update]}"),
+		": a break-glass can only read"},
+	{"changes", GLASS(NUMBERS, "{namespace: db.c, do: [read], change: [name]}"),
+		": a break-glass changes nothing"},
+	{"a grant's own purpose", GLASS(NUMBERS, "{namespace: db.c, do: [read], purpose: [q]}"),
+		": a break-glass changes nothing"},
+	{"any collection", GLASS(NUMBERS, "{namespace: db.*, do: [read]}"),
+		": a break-glass finds the patients of one collection"},
+	{"no subject there", GLASS(NUMBERS, "{namespace: db.d, do: [read]}"),
+		": a break-glass finds the patients of one collection"},
+	{"an ordinary purpose",
+		HEAD FIELDS
+		"    subject: [{of: [name]}]\nroles: {a: {grants: [{namespace: db.c, do: "
+		"[read], purpose: [p]}], break_glass: {purpose: p, " NUMBERS ", grants: [" GRANT
+		"]}}}\n",
+		": 'p' is the purpose of an ordinary grant, too"},
 	{"limits", LIMITS("{documents_per_day: 1, commands_per_minute: 1000000000000}"), NULL},
 	{"no limit", LIMITS("{}"), ":2:21: no limit is named"},
 	{"zero", LIMITS("{documents_per_day: 0}"), ":2:41: a whole number from 1 to"},
