@@ -31,7 +31,7 @@ static void put_front(
 	PUT(out, "{\"v\":1,\"event\":\"");
 	buf_put_str(out, line_event_name(event));
 	PUT(out, "\",\"seq\":");
-	record_put_count(out, c->seq);
+	buf_put_count(out, c->seq);
 	PUT(out, ",\"ts\":\"");
 	buf_put(out, bytes_of(stamp->ts, CLOCK_TS_SIZE - 1));
 	PUT(out, "\",\"instance\":\"");
@@ -42,7 +42,7 @@ static void put_front(
 static void put_end(struct chain *c, struct buf *out, const struct stamp *stamp)
 {
 	PUT(out, "\"mono\":");
-	record_put_count(out, stamp->mono_ms);
+	buf_put_count(out, stamp->mono_ms);
 	PUT(out, ",\"prev\":\"");
 	record_put_hex(out, c->prev, sizeof(c->prev));
 	buf_put_u8(out, '"');
@@ -104,7 +104,7 @@ void chain_put_checkpoint(struct chain *c, struct buf *out, const struct stamp *
 	merkle_root(&c->tree, root);
 	put_front(c, out, stamp, LINE_CHECKPOINT);
 	PUT(out, "\"from\":");
-	record_put_count(out, c->from);
+	buf_put_count(out, c->from);
 	PUT(out, ",\"root\":\"");
 	record_put_hex(out, root, sizeof(root));
 	PUT(out, "\",\"cluster_time\":");

@@ -90,23 +90,11 @@ void record_scratch_fini(struct record_scratch *s)
 	*s = (struct record_scratch){0};
 }
 
-void record_put_count(struct buf *out, uint64_t n)
-{
-	uint8_t digits[20];
-	size_t i = sizeof(digits);
-
-	do {
-		digits[--i] = (uint8_t)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	buf_put(out, bytes_of(digits + i, sizeof(digits) - i));
-}
-
 static void put_integer(struct buf *out, int64_t n)
 {
 	if (n < 0)
 		buf_put_u8(out, '-');
-	record_put_count(out, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
+	buf_put_count(out, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
 }
 
 void record_put_hex(struct buf *out, const uint8_t *at, size_t len)
@@ -137,7 +125,7 @@ static void put_text(struct buf *out, struct bytes key, struct bytes value, bool
 static void put_number(struct buf *out, struct bytes key, uint64_t n)
 {
 	buf_put(out, key);
-	record_put_count(out, n);
+	buf_put_count(out, n);
 	buf_put_u8(out, ',');
 }
 
@@ -235,7 +223,7 @@ static void put_ms(struct buf *out, double ms)
 	const uint64_t rest = us % 1000;
 
 	PUT(out, "\"ms\":");
-	record_put_count(out, us / 1000);
+	buf_put_count(out, us / 1000);
 	if (rest) {
 		const uint8_t digits[4] = {'.', (uint8_t)('0' + rest / 100),
 			(uint8_t)('0' + rest / 10 % 10), (uint8_t)('0' + rest % 10)};

@@ -24,7 +24,6 @@ enum line_event record_line_event(enum audit_event event);
 
 /* A name from outside, with its quotes, as the log has it. */
 void record_put_name(struct buf *out, struct bytes name);
-void record_put_count(struct buf *out, uint64_t n);
 void record_put_hex(struct buf *out, const uint8_t *at, size_t len);
 
 #endif

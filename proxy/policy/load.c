@@ -35,6 +35,8 @@ void policy_unref(struct policy *p)
 	map_fini(&p->collections_by_ns);
 	map_fini(&p->views_by_ns);
 	map_fini(&p->roles_by_name);
+	for (size_t i = 0; i < p->ncollections; i++)
+		words_fini(&p->collections[i].named);
 	arena_fini(&p->arena);
 	free(p);
 }

@@ -273,6 +273,16 @@ static void load_accountable(struct loader *l, const struct yaml_node *node, str
 	}
 }
 
+/* A field's path, and those above it, the empty one included. */
+static void add_named(struct words *named, struct bytes path)
+{
+	words_add(named, path, path.at);
+	for (size_t i = 0; i < path.len; i++)
+		if (path.at[i] == '.')
+			words_add(named, bytes_head(path, i), path.at);
+	words_add(named, bytes_head(path, 0), path.at);
+}
+
 static void load_collection(struct loader *l, const struct yaml_node *node)
 {
 	struct policy *p = l->policy;
@@ -298,6 +308,8 @@ static void load_collection(struct loader *l, const struct yaml_node *node)
 	load_print(node, c->print);
 	compile_collection(p, c);
 	load_protected(l, yaml_get(node, "protected"), c);
+	for (size_t i = 0; i < c->nfields; i++)
+		add_named(&c->named, c->fields[i].path);
 	p->ncollections++;
 }
 

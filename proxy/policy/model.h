@@ -12,6 +12,7 @@
 #include "util/arena.h"
 #include "util/complaint.h"
 #include "util/map.h"
+#include "util/words.h"
 
 #define POLICY_CLASSES_MAX     60
 #define POLICY_SUBJECT_PATHS   8
@@ -136,6 +137,7 @@ struct collection {
 	struct bytes db, name;
 	struct field *fields;
 	size_t nfields;
+	struct words named; /* the fields' paths and all that lead to them */
 	uint8_t unlisted;
 	class_set accountable;
 	struct bytes subject_paths[POLICY_SUBJECT_PATHS];

@@ -3,40 +3,52 @@
 
 /* A value on its way in, at a place of the tree. */
 struct placed {
+	const struct placed *above; /* the document that it is in; NULL: none */
 	const struct view_node *node;
 	bool at; /* at the node itself; else below what the policy names */
-	struct bytes path;
+	struct bytes name;
 	unsigned depth;
 };
 
-static bool refuse_value(struct deciding *d, enum fault_code code, struct bytes path)
+/* For errors only. */
+static struct bytes path_of(struct deciding *d, const struct placed *place)
 {
-	return fault_name(d->why, code, path);
+	return place->above ? path_join(d->arena, path_of(d, place->above), place->name)
+			    : place->name;
+}
+
+static bool refuse_value(struct deciding *d, enum fault_code code, const struct placed *place)
+{
+	return fault_name(d->why, code, path_of(d, place));
 }
 
 static bool check_placed(
 	struct deciding *d, const struct placed *place, const struct element *value);
 
 /* A name that the policy knows must not stand twice: readers would differ about it. */
-static bool check_once(struct deciding *d, const struct placed *place, const struct view_node *node,
-	struct bytes doc)
-{
-	struct doc_iter it = doc_iter_of(doc);
-	struct element e;
-	size_t n = 0;
-
-	while (doc_next(&it, &e))
-		n += bytes_equal(e.name, node->name);
-	return n <= 1 ||
-	       refuse_value(d, FAULT_FIELD_TWICE, path_join(d->arena, place->path, node->name));
-}
-
 static bool check_names_once(struct deciding *d, const struct placed *place, struct bytes doc)
 {
-	for (size_t i = 0; place->at && i < place->node->nchildren; i++)
-		if (!check_once(d, place, &place->node->children[i], doc))
-			return false;
-	return true;
+	const struct view_node *node = place->node, *first = NULL;
+	uint64_t few = 0, *seen = &few;
+	struct doc_iter it = doc_iter_of(doc);
+	struct element e;
+
+	if (!place->at || !node->nchildren)
+		return true;
+	if (node->nchildren > 64)
+		seen = arena_array(d->arena, (node->nchildren + 63u) / 64, sizeof(*seen));
+	while (doc_next(&it, &e)) {
+		const struct view_node *child = view_node_child(node, e.name);
+		size_t i = child ? (size_t)(child - node->children) : 0;
+
+		if (!child)
+			continue;
+		if (seen[i / 64] >> i % 64 & 1 && (!first || child < first))
+			first = child;
+		seen[i / 64] |= UINT64_C(1) << i % 64;
+	}
+	return !first || fault_name(d->why, FAULT_FIELD_TWICE,
+				 path_join(d->arena, path_of(d, place), first->name));
 }
 
 static bool check_fields(struct deciding *d, const struct placed *place, struct bytes doc)
@@ -50,9 +62,10 @@ static bool check_fields(struct deciding *d, const struct placed *place, struct 
 		const struct view_node *child =
 			place->at ? view_node_child(place->node, e.name) : NULL;
 		struct placed inner = {
+			.above = place,
 			.node = child ? child : place->node,
 			.at = child != NULL,
-			.path = place->path.len ? path_join(d->arena, place->path, e.name) : e.name,
+			.name = e.name,
 			.depth = place->depth + 1,
 		};
 
@@ -78,24 +91,23 @@ static bool check_placed(
 	struct deciding *d, const struct placed *place, const struct element *value)
 {
 	const struct view_node *node = place->node;
-	bool is_id = place->depth == 1 && bytes_equal_str(place->path, "_id");
+	bool is_id = place->depth == 1 && bytes_equal_str(place->name, "_id");
 
 	if (place->at && node->type && value->type != node->type)
 		return refuse_value(d,
-			node->field == NO_FIELD ? FAULT_WRONG_TYPE : FAULT_ENCRYPTED_TYPE,
-			place->path);
+			node->field == NO_FIELD ? FAULT_WRONG_TYPE : FAULT_ENCRYPTED_TYPE, place);
 	if (value->type == TYPE_DOCUMENT && !doc_is_empty(value->value) && !is_id)
 		return check_fields(d, place, value->value);
 	if (value->type == TYPE_ARRAY && !doc_is_empty(value->value))
 		return check_items(d, place, value->value);
 	/* A new document brings its _id whoever makes it. */
-	return node->writable || is_id || refuse_value(d, FAULT_NOT_WRITABLE, place->path);
+	return node->writable || is_id || refuse_value(d, FAULT_NOT_WRITABLE, place);
 }
 
 bool check_new_value(
 	struct deciding *d, const struct view_node *node, bool at, const struct element *value)
 {
-	const struct placed place = {.node = node, .at = at, .path = value->name, .depth = 2};
+	const struct placed place = {.node = node, .at = at, .name = value->name, .depth = 2};
 
 	return check_placed(d, &place, value);
 }
@@ -106,10 +118,10 @@ bool check_new_document(struct deciding *d, struct bytes doc)
 	struct element own;
 
 	if (doc_find(doc, "__mw", &own))
-		return refuse_value(d, FAULT_RESERVED, own.name);
+		return fault_name(d->why, FAULT_RESERVED, own.name);
 	if (!check_fields(d, &place, doc))
 		return false;
 	if (d->rows.len && !match_document(d->rows, doc))
-		return refuse_value(d, FAULT_UNAUTHORIZED, d->plan->ns);
+		return fault_name(d->why, FAULT_UNAUTHORIZED, d->plan->ns);
 	return true;
 }

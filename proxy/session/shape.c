@@ -1,7 +1,6 @@
 #include "session/inside.h"
 
 #include "query/operators.h"
-#include "query/path.h"
 #include "util/json.h"
 
 /* A command's shape: the names that MongoDB and the policy know, and types in place of
@@ -41,49 +40,39 @@ static struct bytes type_text(uint8_t type)
 /* A path of the policy, or on the way to one. */
 static bool is_declared(const struct shaping *s, struct bytes path)
 {
-	const struct collection *c = s->collection;
-
-	if (bytes_equal_str(path, "_id"))
+	if (bytes_equal(path, NAME("_id")))
 		return true;
 	for (size_t i = 0; s->view && i < s->view->nfields; i++)
 		if (bytes_equal(s->view->fields[i].name, path))
 			return true;
-	for (size_t i = 0; !s->view && c && i < c->nfields; i++) {
-		enum path_relation r = path_relation(path, c->fields[i].path);
-
-		if (r == PATH_SAME || r == PATH_ABOVE)
-			return true;
-	}
-	return false;
+	return !s->view && s->collection && words_find(&s->collection->named, path);
 }
 
 /* Keys of a query's parts that MongoDB knows beside its operators. */
+static const struct bytes part_names[] = {BYTES_LITERAL("q"), BYTES_LITERAL("u"),
+	BYTES_LITERAL("c"), BYTES_LITERAL("limit"), BYTES_LITERAL("multi"), BYTES_LITERAL("upsert"),
+	BYTES_LITERAL("collation"), BYTES_LITERAL("arrayFilters"), BYTES_LITERAL("hint"),
+	BYTES_LITERAL("sort"), BYTES_LITERAL("key"), BYTES_LITERAL("name"), BYTES_LITERAL("unique"),
+	BYTES_LITERAL("sparse"), BYTES_LITERAL("locale"), BYTES_LITERAL("strength"),
+	BYTES_LITERAL("path"), BYTES_LITERAL("bsonType"), BYTES_LITERAL("required"),
+	BYTES_LITERAL("properties"), BYTES_LITERAL("level"), BYTES_LITERAL("w"), BYTES_LITERAL("j"),
+	BYTES_LITERAL("wtimeout"), BYTES_LITERAL("mode"), BYTES_LITERAL("batchSize")};
+static struct words parts;
+static pthread_once_t parts_once = PTHREAD_ONCE_INIT;
+
+static void fill_parts(void)
+{
+	for (size_t i = 0; i < COUNT_OF(part_names); i++)
+		words_add(&parts, part_names[i], &part_names[i]);
+}
+
 static bool is_part(struct bytes name)
 {
-	static const struct bytes parts[] = {BYTES_LITERAL("q"), BYTES_LITERAL("u"),
-		BYTES_LITERAL("c"), BYTES_LITERAL("limit"), BYTES_LITERAL("multi"),
-		BYTES_LITERAL("upsert"), BYTES_LITERAL("collation"), BYTES_LITERAL("arrayFilters"),
-		BYTES_LITERAL("hint"), BYTES_LITERAL("sort"), BYTES_LITERAL("key"),
-		BYTES_LITERAL("name"), BYTES_LITERAL("unique"), BYTES_LITERAL("sparse"),
-		BYTES_LITERAL("locale"), BYTES_LITERAL("strength"), BYTES_LITERAL("path"),
-		BYTES_LITERAL("bsonType"), BYTES_LITERAL("required"), BYTES_LITERAL("properties"),
-		BYTES_LITERAL("level"), BYTES_LITERAL("w"), BYTES_LITERAL("j"),
-		BYTES_LITERAL("wtimeout"), BYTES_LITERAL("mode"), BYTES_LITERAL("batchSize")};
-
-	for (size_t i = 0; i < COUNT_OF(parts); i++)
-		if (bytes_equal(name, parts[i]))
-			return true;
-	return false;
+	pthread_once(&parts_once, fill_parts);
+	return words_find(&parts, name) != NULL;
 }
 
 static void put_value(struct shaping *s, const struct element *e, struct bytes above);
-
-static bool is_named(const struct shaping *s, struct bytes name, struct bytes path)
-{
-	if (name.len && name.at[0] == '$')
-		return operator_exists(name);
-	return is_declared(s, path) || is_part(name);
-}
 
 static struct bytes join(uint8_t out[512], struct bytes above, struct bytes name)
 {
@@ -109,6 +98,17 @@ static void put_name(struct shaping *s, struct bytes name)
 	buf_commit(s->out, name.len + 3);
 }
 
+/* How many have no name here, behind `n` that have one. */
+static void put_others(struct shaping *s, size_t others, size_t n)
+{
+	if (!others)
+		return;
+	if (n)
+		buf_put_u8(s->out, ',');
+	buf_put(s->out, NAME("\"?\":"));
+	buf_put_count(s->out, others);
+}
+
 static void put_document(struct shaping *s, struct bytes doc, struct bytes above)
 {
 	struct doc_iter it = doc_iter_of(doc);
@@ -119,8 +119,10 @@ static void put_document(struct shaping *s, struct bytes doc, struct bytes above
 	while (doc_next(&it, &e)) {
 		uint8_t joined[512] NOT_SET;
 		struct bytes path = join(joined, above, e.name);
+		bool operator= e.name.len && e.name.at[0] == '$';
+		bool declared = !operator&& is_declared(s, path);
 
-		if (!is_named(s, e.name, path)) {
+		if (!(operator? operator_exists(e.name) : declared || is_part(e.name))) {
 			others++;
 			continue;
 		}
@@ -128,10 +130,9 @@ static void put_document(struct shaping *s, struct bytes doc, struct bytes above
 			buf_put_u8(s->out, ',');
 		json_put_string(s->out, e.name);
 		buf_put_u8(s->out, ':');
-		put_value(s, &e, e.name.at[0] == '$' || !is_declared(s, path) ? above : path);
+		put_value(s, &e, declared ? path : above);
 	}
-	if (others)
-		buf_put_format(s->out, "%s\"?\":%zu", n ? "," : "", others);
+	put_others(s, others, n);
 	buf_put_u8(s->out, '}');
 }
 
@@ -249,8 +250,7 @@ static void put_fields(struct shaping *s, const struct command *c, bool known)
 			put_sequence(s, &c->seq[i]);
 		else
 			others++;
-	if (others)
-		buf_put_format(s->out, ",\"?\":%zu", others);
+	put_others(s, others, 1);
 }
 
 static void put_first(struct shaping *s, const struct command *c);

@@ -84,6 +84,18 @@ void buf_put_format(struct buf *b, const char *format, ...)
 	va_end(again);
 }
 
+void buf_put_count(struct buf *b, uint64_t n)
+{
+	uint8_t digits[20];
+	size_t i = sizeof(digits);
+
+	do {
+		digits[--i] = (uint8_t)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	buf_put(b, bytes_of(digits + i, sizeof(digits) - i));
+}
+
 void buf_consume(struct buf *b, size_t n)
 {
 	if (n >= b->len) {

@@ -74,6 +74,9 @@ static inline void buf_put_u64(struct buf *b, uint64_t v)
 	buf_put(b, bytes_of(le, sizeof(le)));
 }
 
+/* In decimal digits. */
+void buf_put_count(struct buf *b, uint64_t n);
+
 static inline void buf_put_str(struct buf *b, const char *s)
 {
 	buf_put(b, bytes_str(s));

@@ -4,33 +4,33 @@
 
 #include "util/memory.h"
 
-#define FIRST_CAPACITY 64u
+#define FIRST_BITS 6u
 
-/* Names differ in their length, their begin or their end. */
-static size_t hash_of(struct bytes name)
+/* The golden ratio's digits: a product with them is well mixed in its upper bits. */
+#define MIXER 0x9e3779b97f4a7c15u
+
+static uint64_t hash_of(struct bytes name)
 {
-	const uint8_t *at = name.at;
-	uint64_t begin = 0, rest = 0;
+	uint64_t hash = name.len, last = 0;
 
-	if (name.len >= 8) {
-		begin = load_u64(at);
-		rest = load_u64(at + name.len - 8);
-	} else if (name.len >= 4) {
-		begin = load_u32(at);
-		rest = load_u32(at + name.len - 4);
-	} else if (name.len) {
-		begin = at[0];
-		rest = (uint64_t)at[name.len / 2] << 8 | at[name.len - 1];
+	for (size_t i = 0; i + 8 <= name.len; i += 8) {
+		hash = (hash ^ load_u64(name.at + i)) * MIXER;
+		hash ^= hash >> 32;
 	}
-	/* The golden ratio's digits; their product mixes well in its upper half. */
-	return (size_t)(((begin ^ (rest << 29 | rest >> 35)) + name.len) * 0x9e3779b97f4a7c15u >>
-			32);
+	if (name.len >= 8)
+		last = load_u64(name.at + name.len - 8);
+	else if (name.len >= 4)
+		last = load_u32(name.at) | (uint64_t)load_u32(name.at + name.len - 4) << 32;
+	else if (name.len)
+		last = name.at[0] | (uint64_t)name.at[name.len / 2] << 8 |
+		       (uint64_t)name.at[name.len - 1] << 16;
+	return (hash ^ last) * MIXER;
 }
 
 /* Where `name` stands, or the free place where it would. */
 static struct word *place_of(const struct words *w, struct bytes name)
 {
-	size_t i = hash_of(name) & (w->capacity - 1);
+	size_t i = (size_t)(hash_of(name) >> w->shift);
 
 	while (w->places[i].value && !bytes_equal(w->places[i].name, name))
 		i = (i + 1) & (w->capacity - 1);
@@ -46,7 +46,8 @@ static void grow(struct words *w)
 {
 	struct words old = *w;
 
-	w->capacity = old.capacity ? old.capacity * 2 : FIRST_CAPACITY;
+	w->shift = old.capacity ? old.shift - 1 : 64 - FIRST_BITS;
+	w->capacity = (size_t)1 << (64 - w->shift);
 	w->places = memory_array(w->capacity, sizeof(*w->places));
 	for (size_t i = 0; i < old.capacity; i++)
 		if (old.places[i].value)
@@ -63,4 +64,10 @@ void words_add(struct words *w, struct bytes name, const void *value)
 	place = place_of(w, name);
 	w->count += !place->value;
 	*place = (struct word){.name = name, .value = value};
+}
+
+void words_fini(struct words *w)
+{
+	free(w->places);
+	*w = (struct words){0};
 }

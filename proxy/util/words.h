@@ -1,8 +1,7 @@
-/* words.h - from names in the source to what they mean.
+/* words.h - from names of the source or of the policy to what they mean.
  *
- * As a map, but with a hash of few steps and without a key: for tables whose names nobody
- * but the source can choose, so that nobody can make them collide.  What is looked up may
- * be anybody's.
+ * As a map, but with a hash of few steps and without a key: for tables whose names no peer
+ * can choose, so that none can make them collide.  What is looked up may be anybody's.
  */
 #ifndef PROXY_UTIL_WORDS_H
 #define PROXY_UTIL_WORDS_H
@@ -10,14 +9,15 @@
 #include "util/bytes.h"
 
 struct word {
-	struct bytes name; /* borrowed for good */
+	struct bytes name; /* borrowed */
 	const void *value; /* NULL: the place is free */
 };
 
-/* All zero: empty.  It is filled once, and never freed. */
+/* All zero: empty. */
 struct words {
 	struct word *places;
 	size_t capacity; /* a power of two, or 0 */
+	unsigned shift;  /* of a hash, to a number below the capacity */
 	size_t count;
 };
 
@@ -25,5 +25,7 @@ struct words {
 void words_add(struct words *w, struct bytes name, const void *value);
 /* NULL when absent. */
 const void *words_find(const struct words *w, struct bytes name);
+/* Frees the table, not the values. */
+void words_fini(struct words *w);
 
 #endif

@@ -1,7 +1,5 @@
 #include "unit.h"
 
-#include <stdlib.h>
-
 #include "util/words.h"
 
 static void test_few(void **state)
@@ -19,7 +17,8 @@ static void test_few(void **state)
 	words_add(&w, bytes_str("a"), &two);
 	assert_ptr_equal(words_find(&w, bytes_str("a")), &two);
 	assert_int_equal(w.count, 2);
-	free(w.places);
+	words_fini(&w);
+	assert_null(words_find(&w, bytes_str("a")));
 }
 
 /* Names of every length up to 20, that differ in one byte at each place. */
@@ -47,7 +46,8 @@ static void test_many(void **state)
 			assert_ptr_equal(words_find(&w, bytes_of(names[n], len)), names[n]);
 		assert_null(words_find(&w, bytes_of("aaaaaaaaaaaaaaaaaaaa", len)));
 	}
-	free(w.places);
+	words_fini(&w);
+	assert_null(words_find(&w, bytes_str("a")));
 }
 
 int main(void)
