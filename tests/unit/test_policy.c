@@ -201,11 +201,84 @@ static void test_rows(void **state)
 	run_cases("rows");
 }
 
+/* A collection of so many fields f0, f1, …, and a role that may insert into it. */
+static struct policy *policy_of_fields(unsigned n)
+{
+	struct complaints complaints;
+	struct policy *p;
+	struct buf text;
+
+	buf_init(&text, 65536);
+	buf_put_str(&text, "mongoward: 1\nclasses: {plain: {}}\ncollections:\n  d.c:\n"
+			   "    fields:\n");
+	for (unsigned i = 0; i < n; i++)
+		buf_put_format(&text, "      f%u: {class: plain}\n", i);
+	buf_put_str(&text, "roles:\n  r: {grants: [{namespace: d.c, do: [insert], see: {\"*\": "
+			   "plaintext}, change: [\"*\"]}]}\n");
+	complaints_init(&complaints);
+	p = policy_load_text("fields.yaml", buf_bytes(&text), &complaints);
+	if (!p)
+		fail_msg("%.*s", BYTES_ARG(buf_bytes(&complaints.lines)));
+	complaints_fini(&complaints);
+	buf_fini(&text);
+	return p;
+}
+
+/* A document with these two fields, and then the first once more if it is to stand twice. */
+static bool insert_allowed(
+	struct policy *p, unsigned first, unsigned second, bool twice, struct fault *why)
+{
+	struct table t = {.policy = p};
+	struct bytes role = bytes_str("r");
+	const struct user user = {.name = bytes_str("u"), .roles = &role, .nroles = 1};
+	const struct facts facts = {.user = &user, .vault = bytes_str("e.k")};
+	char json[256], again[32] = "";
+	struct command c;
+	struct plan plan;
+	bool allowed;
+
+	if (twice)
+		snprintf(again, sizeof(again), ", \"f%u\": 1", first);
+	snprintf(json, sizeof(json),
+		"{\"insert\": \"c\", \"$db\": \"d\", \"documents\": [{\"f%u\": 1, \"f%u\": 1%s}]}",
+		first, second, again);
+	arena_init(&t.arena);
+	assert_true(command_parse(&c, message_of(&t, json), why));
+	allowed = policy_decide(p, &facts, &c, &t.arena, &plan, why);
+	arena_fini(&t.arena);
+	return allowed;
+}
+
+/* The tree has _id and __mw beside the fields; up to 64 names are counted in one word. */
+static void test_field_twice(void **state)
+{
+	static const unsigned counts[] = {1, 62, 63, 126, 127, 200};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(counts); i++) {
+		struct policy *p = policy_of_fields(counts[i]);
+
+		for (unsigned k = 0; k < counts[i]; k++) {
+			unsigned other = k ? k - 1 : 500;
+			struct fault why;
+			char name[16];
+
+			snprintf(name, sizeof(name), "f%u", k);
+			assert_true(insert_allowed(p, k, other, false, &why) || other == 500);
+			assert_false(insert_allowed(p, k, other, true, &why));
+			assert_true(why.code == FAULT_FIELD_TWICE);
+			assert_string_equal(why.what, name);
+		}
+		policy_unref(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hospital),
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_field_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
