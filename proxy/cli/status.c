@@ -17,20 +17,22 @@
 
 struct asking {
 	struct event_base *base;
-	char *body;
-	int status;
+	char *body; /* NULL: nothing answers */
+	int status; /* of HTTP */
 };
 
 static void on_answer(struct evhttp_request *request, void *context)
 {
 	struct asking *a = context;
 
-	if (request) {
+	/* libevent has a request without a code for a connection that failed. */
+	if (request && evhttp_request_get_response_code(request)) {
 		struct evbuffer *in = evhttp_request_get_input_buffer(request);
 		size_t len = evbuffer_get_length(in);
 
 		a->status = evhttp_request_get_response_code(request);
-		a->body = memory_text(bytes_of(evbuffer_pullup(in, -1), len));
+		a->body = len ? memory_text(bytes_of(evbuffer_pullup(in, -1), len))
+			      : memory_text(bytes_str(""));
 	}
 	event_base_loopbreak(a->base);
 }
@@ -38,12 +40,14 @@ static void on_answer(struct evhttp_request *request, void *context)
 /* "[::1]:9090" or "127.0.0.1:9090", taken apart in place. */
 static bool split(char *address, const char **host, uint16_t *port)
 {
-	char *colon = strrchr(address, ':');
+	char *colon = strrchr(address, ':'), *end;
+	unsigned long number;
 
 	if (!colon)
 		return false;
 	*colon = '\0';
-	*port = (uint16_t)strtoul(colon + 1, NULL, 10);
+	number = strtoul(colon + 1, &end, 10);
+	*port = *end || number > UINT16_MAX ? 0 : (uint16_t)number;
 	*host = address;
 	if (address[0] == '[' && colon[-1] == ']') {
 		colon[-1] = '\0';
@@ -52,7 +56,8 @@ static bool split(char *address, const char **host, uint16_t *port)
 	return *port != 0;
 }
 
-static char *ask(const char *address)
+/* The answer's body, to be freed; NULL when there is none. */
+static char *ask(const char *address, int *status)
 {
 	char *copy = memory_text(bytes_str(address));
 	struct asking a = {.base = event_base_new()};
@@ -74,6 +79,7 @@ static char *ask(const char *address)
 	if (a.base)
 		event_base_free(a.base);
 	free(copy);
+	*status = a.status;
 	return a.body;
 }
 
@@ -118,14 +124,19 @@ static const struct {
 	{"in flight", "metrics.mongoward_commands_in_flight"},
 };
 
-static int print_table(const char *json)
+static int not_understood(const char *address)
+{
+	return cli_fail(CLI_UNREACHABLE, "status", "the answer of %s is not understood", address);
+}
+
+static int print_table(const char *address, const char *json)
 {
 	bson_error_t error;
 	bson_t *doc = bson_new_from_json((const uint8_t *)json, -1, &error);
 	char out[64];
 
 	if (!doc)
-		return cli_fail(CLI_UNREACHABLE, "status", "the answer is not understood");
+		return not_understood(address);
 	for (size_t i = 0; i < COUNT_OF(lines); i++) {
 		const char *text = text_of(doc, lines[i].path, out);
 
@@ -148,7 +159,7 @@ int cli_status(int argc, char **argv)
 	enum args_end end = args_parse("status", argc, argv, args, COUNT_OF(args));
 	struct complaints complaints;
 	char *address, *body;
-	int code = CLI_OK;
+	int code = CLI_OK, status;
 
 	if (end != ARGS_GO_ON)
 		return args_exit(end);
@@ -160,13 +171,15 @@ int cli_status(int argc, char **argv)
 		complaints_fini(&complaints);
 		return code;
 	}
-	body = ask(address);
+	body = ask(address, &status);
 	if (!body)
 		code = cli_fail(CLI_UNREACHABLE, "status", "nothing answers at %s", address);
+	else if (status != HTTP_OK)
+		code = not_understood(address);
 	else if (json)
 		fputs(body, stdout);
 	else
-		code = print_table(body);
+		code = print_table(address, body);
 	free(body);
 	free(address);
 	complaints_fini(&complaints);
