@@ -288,7 +288,7 @@ struct policy {
 	struct arena arena;
 	struct bytes *classes;
 	struct class_facts *class_facts; /* by class */
-	struct bytes *class_texts; /* their names in quotes, and a colon, for records */
+	struct bytes *class_texts;       /* their names in quotes, and a colon, for records */
 	size_t nclasses;
 	uint8_t restricted, technical; /* numbers of these two */
 	struct collection *collections;
