@@ -123,7 +123,7 @@ static void hash_file(crypto_generichash_state *hash, struct bytes name, struct 
 /* What goes into one policy. */
 struct gathering {
 	struct loader *l;
-	crypto_generichash_state hash;
+	crypto_generichash_state *hash;
 	const struct seal *seal; /* NULL: none is wanted */
 };
 
@@ -134,7 +134,7 @@ static void gather(void *context, const char *path, struct bytes name, struct by
 	/* Places outlive the tree: tests and grants say where they stand. */
 	const char *file = arena_text(&l->policy->arena, bytes_str(path));
 
-	hash_file(&g->hash, name, text);
+	hash_file(g->hash, name, text);
 	/* What is not sealed is not even looked at. */
 	if (!g->seal || seal_holds(g->seal, file, name, text, l->complaints))
 		add_root(l, yaml_parse(&l->scratch, file, text, l->complaints));
@@ -144,11 +144,12 @@ struct policy *policy_load_sealed(
 	const char *folder, const struct seal *seal, struct complaints *complaints)
 {
 	struct loader l = {.policy = policy_new(), .complaints = complaints};
-	struct gathering g = {.l = &l, .seal = seal};
+	crypto_generichash_state hash;
+	struct gathering g = {.l = &l, .hash = &hash, .seal = seal};
 	size_t files;
 
 	arena_init(&l.scratch);
-	crypto_generichash_init(&g.hash, NULL, 0, 32);
+	crypto_generichash_init(&hash, NULL, 0, 32);
 	files = policy_folder_read(folder, !seal, gather, &g, complaints);
 	if (!files)
 		complain(complaints, (struct place){.file = folder},
@@ -157,7 +158,7 @@ struct policy *policy_load_sealed(
 	else if (seal && files < seal_files(seal))
 		complain(complaints, (struct place){.file = folder}, "seal it again",
 			"%zu of the files that were sealed are missing", seal_files(seal) - files);
-	return finish(&l, &g.hash);
+	return finish(&l, &hash);
 }
 
 struct policy *policy_load(const char *folder, struct complaints *complaints)

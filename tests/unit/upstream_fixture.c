@@ -61,7 +61,7 @@ struct bytes fake_body(struct bytes message)
 void fake_answer(struct fake_conn *c, struct bytes message)
 {
 	struct element e;
-	int64_t n;
+	int64_t n = 0;
 	char json[100];
 
 	assert_true(doc_find(fake_body(message), "n", &e) && element_int(&e, &n));
