@@ -32,7 +32,7 @@ enum token_kind {
 	TOKEN_AUDIT_SUBJECT,  /* [audit-subject] a patient, in audit records */
 	TOKEN_AUDIT_SEARCHED, /* [audit-searched] a literal that a filter looked for */
 	TOKEN_SUBJECT,        /* [subject] a patient, in the stored field __mw.s */
-	TOKEN_NOISE,          /* [noise] a patient's noise key, in __mw.rk */
+	TOKEN_NOISE,          /* [noise] a patient's noise key; 32 bits of it are __mw.rk */
 	TOKEN_PSEUDONYM,      /* [pseudonym] what a mask of that name shows */
 	TOKEN_FAKE_SALT,      /* [fake-salt] SCRAM salts of users that do not exist */
 	TOKEN_KIND_COUNT

@@ -68,7 +68,8 @@ bool put_stored_value(struct transform *t, const struct view_node *node, const s
 	struct bytes name, struct buf *out, struct fault *why) MUST_CHECK;
 bool put_sealed(struct transform *t, int16_t field, struct bytes name, uint8_t type,
 	struct bytes value, struct buf *out, struct fault *why) MUST_CHECK;
-/* __mw.s, __mw.rk, __mw.p of a subject, under these names with `prefix` before them. */
+/* __mw.s, __mw.rk, __mw.p of a subject, under these names with `prefix` before them.  The
+ * noise key rk is an int64 of 32 bits: those of 2^31 subjects add up to an int64. */
 void put_own_subject(struct transform *t, const struct collection *c,
 	const struct value parts[ID_PART + 1], const char *prefix, struct buf *out);
 

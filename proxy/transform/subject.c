@@ -165,7 +165,8 @@ void put_own_subject(struct transform *t, const struct collection *c,
 		!subject_of(t, TOKEN_NOISE, c, parts, &noise))
 		return;
 	doc_put_binary(out, own_name(&n, "s"), 0, bytes_of(subject.token.bytes, TOKEN_LEN));
-	doc_put_binary(out, own_name(&n, "rk"), 0, bytes_of(noise.token.bytes, TOKEN_LEN));
+	/* A number, so that the database can add those of many patients up. */
+	doc_put_int64(out, own_name(&n, "rk"), load_u32(noise.token.bytes));
 	doc_put_int32(out, own_name(&n, "v"), OWN_VERSION);
 	put_pseudonyms(t, c, &subject, own_name(&n, "p"), out);
 }

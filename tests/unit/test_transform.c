@@ -192,7 +192,8 @@ static void test_stored(void **state)
 	assert_true(holds(stored, "H-NORD"));
 	assert_true(doc_find(stored, "_id", &e) && e.type == TYPE_OBJECT_ID);
 	assert_true(doc_find_path(stored, "__mw.s", &e) && e.type == TYPE_BINARY);
-	assert_true(doc_find_path(stored, "__mw.rk", &e));
+	assert_true(doc_find_path(stored, "__mw.rk", &e) && e.type == TYPE_INT64);
+	assert_true(load_i64(e.value.at) > 0 && load_i64(e.value.at) <= UINT32_MAX);
 	assert_true(doc_find_path(stored, "__mw.o", &e) && e.type == TYPE_INT64);
 	assert_true(doc_find_path(stored, "__mw.p", &e) && !doc_is_empty(e.value));
 	assert_true(doc_find_path(stored, "personal_info.name", &e) && e.type == TYPE_BINARY);
