@@ -34,6 +34,7 @@ static const char *const token_names[TOKEN_KIND_COUNT] = {
 	[TOKEN_SUBJECT] = "subject",
 	[TOKEN_NOISE] = "noise",
 	[TOKEN_PSEUDONYM] = "pseudonym",
+	[TOKEN_STATISTICS] = "statistics",
 	[TOKEN_FAKE_SALT] = "fake-salt",
 };
 static const uint8_t personalisation[crypto_generichash_blake2b_PERSONALBYTES] = {

@@ -34,6 +34,7 @@ enum token_kind {
 	TOKEN_SUBJECT,        /* [subject] a patient, in the stored field __mw.s */
 	TOKEN_NOISE,          /* [noise] a patient's noise key; 32 bits of it are __mw.rk */
 	TOKEN_PSEUDONYM,      /* [pseudonym] what a mask of that name shows */
+	TOKEN_STATISTICS,     /* [statistics] noise of an answer, and what of a question is kept */
 	TOKEN_FAKE_SALT,      /* [fake-salt] SCRAM salts of users that do not exist */
 	TOKEN_KIND_COUNT
 };

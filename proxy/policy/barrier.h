@@ -46,6 +46,10 @@ bool barrier_shows_field(const struct virtual_view *v, const struct view_field *
 void put_mask_expression(
 	struct buf *out, struct bytes name, const struct mask *mask, struct bytes ref);
 
+/* The same for whatever the path `ref` leads to: arrays element by element, and nothing where
+ * nothing is. */
+void put_masked_path(struct buf *out, struct bytes name, const struct mask *mask, struct bytes ref);
+
 /* The stages of a collection's view, or of a virtual view, as bytes of the arena.  False
  * when they would be nested too deeply for a server, or too large. */
 bool build_view_stages(

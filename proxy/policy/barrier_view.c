@@ -2,9 +2,7 @@
 
 /* The stages of a virtual view. */
 
-/* A field of a virtual view: arrays are masked element by element, as the walk does. */
-static void put_masked_field(
-	struct buf *out, struct bytes name, const struct mask *mask, struct bytes ref)
+void put_masked_path(struct buf *out, struct bytes name, const struct mask *mask, struct bytes ref)
 {
 	struct call cond = call_begin(out, name, "$cond"), inner;
 	size_t outer, map;
@@ -59,7 +57,7 @@ static void put_view_field(struct buf *out, struct arena *arena, const struct vi
 	if (f->of_subject)
 		put_pseudonym(out, f, bytes_str(ref));
 	else if (f->mask)
-		put_masked_field(out, f->name, f->mask, bytes_str(ref));
+		put_masked_path(out, f->name, f->mask, bytes_str(ref));
 	else
 		doc_put_string(out, f->name, bytes_str(ref));
 }

@@ -20,6 +20,7 @@ struct deciding {
 	const struct virtual_view *virtual;
 	struct bytes rows; /* the row filter with the user's values; or empty */
 	bool rows_sealed;  /* its literals have their edits */
+	bool asks;         /* the command can be a question for statistics */
 	bool explains;     /* the command is not carried out: `explain` takes the place of `read` */
 };
 
@@ -161,6 +162,12 @@ bool asks_for_glass(struct deciding *d, bool *asks) MUST_CHECK;
 const struct break_glass *glass_of_role(const struct deciding *d, struct bytes name);
 /* Of a find under it: filter, options, and how much of an answer there may be. */
 bool check_glass_find(struct deciding *d) MUST_CHECK;
+/* Notes the classes of a node as shown. */
+void note_node_shown(struct reply_rules *reply, const struct view_node *node, bool below);
+/* A tree in which nothing is anything's place but what the proxy itself stores. */
+const struct view_node *open_tree(struct deciding *d);
+/* Makes the command an aggregate on the collection. */
+void point_to_collection(struct deciding *d);
 
 bool decide_find(struct deciding *d) MUST_CHECK;
 bool decide_aggregate(struct deciding *d) MUST_CHECK;
@@ -168,6 +175,8 @@ bool decide_count(struct deciding *d) MUST_CHECK;
 bool decide_distinct(struct deciding *d) MUST_CHECK;
 bool decide_view_find(struct deciding *d) MUST_CHECK;
 bool decide_explain(struct deciding *d) MUST_CHECK;
+/* aggregate, count and distinct under a grant that gives statistics only. */
+bool decide_statistics(struct deciding *d) MUST_CHECK;
 /* The namespace that the command names. */
 bool find_namespace(struct deciding *d, const struct command_row *row) MUST_CHECK;
 bool decide_insert(struct deciding *d) MUST_CHECK;

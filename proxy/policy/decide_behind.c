@@ -135,7 +135,7 @@ static size_t count_proven(struct deciding *d, struct bytes pipeline)
 }
 
 /* The classes that a reply could tell of. */
-static void note_shown(struct reply_rules *reply, const struct view_node *node)
+void note_node_shown(struct reply_rules *reply, const struct view_node *node, bool below)
 {
 	class_set bit = node->class == NO_CLASS ? 0 : (class_set)1 << node->class;
 
@@ -143,8 +143,8 @@ static void note_shown(struct reply_rules *reply, const struct view_node *node)
 		reply->shown |= bit;
 	else if (barrier_can_show(node))
 		reply->shown_masked |= bit;
-	for (size_t i = 0; i < node->nchildren; i++)
-		note_shown(reply, &node->children[i]);
+	for (size_t i = 0; below && i < node->nchildren; i++)
+		note_node_shown(reply, &node->children[i], true);
 }
 
 static void note_shown_fields(struct reply_rules *reply, const struct virtual_view *v)
@@ -164,8 +164,7 @@ static void note_shown_fields(struct reply_rules *reply, const struct virtual_vi
 	}
 }
 
-/* A tree in which nothing is anything's place but what the proxy itself stores. */
-static const struct view_node *open_tree(struct deciding *d)
+const struct view_node *open_tree(struct deciding *d)
 {
 	struct view_node *root = arena_alloc(d->arena, sizeof(*root));
 
@@ -184,7 +183,7 @@ void note_what_is_shown(struct reply_rules *reply, const struct deciding *d)
 	if (d->virtual)
 		note_shown_fields(reply, d->virtual);
 	else
-		note_shown(reply, &d->view->root);
+		note_node_shown(reply, &d->view->root, true);
 }
 
 static void finish_behind(struct deciding *d)
@@ -270,7 +269,7 @@ static bool check_options(struct deciding *d)
 	return check_hint(d, &a, hint) && check_proven(d, &a) && check_uses(d, &a);
 }
 
-static void point_to_collection(struct deciding *d)
+void point_to_collection(struct deciding *d)
 {
 	struct edit *edit = plan_edit(d, EDIT_PUT, d->c->first.whole.at);
 	struct buf built;

@@ -59,6 +59,7 @@ static bool choose_foreign(struct placing *p, struct bytes name, struct foreign 
 	f->d.plan = &f->plan;
 	f->d.comment_role = d->plan->role;
 	f->d.virtual = NULL;
+	f->d.asks = false;
 	f->d.view = NULL;
 	f->d.rows = bytes_of("", 0);
 	if (!choose_grant(&f->d, ACTION_READ)) {

@@ -141,8 +141,11 @@ bool decide_aggregate(struct deciding *d)
 	const struct element *pipeline = command_field(d->c, "pipeline");
 	struct analysis a;
 
+	d->asks = true;
 	if (!choose_grant(d, ACTION_READ))
 		return false;
+	if (d->grant->statistics.min_group)
+		return decide_statistics(d);
 	if (!pipeline || pipeline->type != TYPE_ARRAY)
 		return fault_name(d->why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
 	if (command_field(d->c, "explain") && element_truth(command_field(d->c, "explain")))
@@ -167,8 +170,11 @@ bool decide_count(struct deciding *d)
 	const struct element *filter;
 	struct analysis a;
 
+	d->asks = true;
 	if (!choose_grant(d, ACTION_READ))
 		return false;
+	if (d->grant->statistics.min_group)
+		return decide_statistics(d);
 	if (d->virtual)
 		return count_behind(d);
 	analysis_init(&a, d->arena);
@@ -190,8 +196,11 @@ bool decide_distinct(struct deciding *d)
 	struct analysis a;
 	bool at;
 
+	d->asks = true;
 	if (!choose_grant(d, ACTION_READ))
 		return false;
+	if (d->grant->statistics.min_group)
+		return decide_statistics(d);
 	if (d->virtual)
 		return distinct_behind(d);
 	if (!key || key->type != TYPE_STRING)

@@ -226,7 +226,7 @@ static bool check_view_fields(struct deciding *d)
 	return true;
 }
 
-static void point_to_collection(struct deciding *d)
+static void point_find_to_collection(struct deciding *d)
 {
 	struct edit *edit = plan_edit(d, EDIT_PUT, d->c->first.whole.at);
 	struct buf built;
@@ -263,7 +263,7 @@ static bool find_rows(struct deciding *d)
 	if (!translate_uses(d, &a) || !choose_fields(d, &a))
 		return false;
 	project_stored(d, projection);
-	point_to_collection(d);
+	point_find_to_collection(d);
 	d->plan->reply.form = REPLY_CURSOR;
 	d->plan->reply.view = d->virtual;
 	d->plan->reply.collection = d->virtual->from;

@@ -93,6 +93,14 @@ static const struct hidden_rows *hidden_rows(
 	return c ? &g->hidden[c - p->collections] : &nothing;
 }
 
+/* Documents are more than statistics, and these more the smaller groups may be. */
+static bool gives_more(const struct statistics_limits *a, const struct statistics_limits *b)
+{
+	if (!a->min_group || !b->min_group)
+		return !a->min_group;
+	return a->min_group <= b->min_group && a->per_day >= b->per_day;
+}
+
 bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
 	struct bytes ns, bool writes)
 {
@@ -102,6 +110,8 @@ bool grant_is_wider(const struct policy *p, const struct grant *a, const struct 
 		return false;
 	if (a == b || policy_view(p, ns))
 		return true;
+	if (!gives_more(&a->statistics, &b->statistics))
+		return false;
 	if (a->rows.len && !bytes_equal(a->rows, b->rows))
 		return false;
 	return tree_is_wider(&v->root, &w->root, writes);
@@ -258,6 +268,8 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 	plan->rule = d->grant->rule;
 	plan->role = d->grant->role;
 	plan->glass = glass ? glass_of_role(d, plan->role) : NULL;
+	if (d->grant->statistics.min_group && (!d->asks || d->explains))
+		return fault_name(d->why, FAULT_STATISTICS, d->c->name);
 	d->virtual = policy_view(d->policy, plan->ns);
 	if (!d->virtual)
 		d->view = grant_view(d->policy, d->grant, plan->ns);

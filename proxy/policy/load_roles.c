@@ -6,11 +6,10 @@
 
 #include "util/civil.h"
 
-#define ROLE_KEYS         "grants auth until networks limits break_glass"
-#define ROLE_UNSUPPORTED  "care on_behalf_of"
-#define LIMIT_KEYS        "documents_per_day commands_per_minute"
-#define GRANT_KEYS        "namespace do rows see change purpose"
-#define GRANT_UNSUPPORTED "statistics"
+#define ROLE_KEYS        "grants auth until networks limits break_glass"
+#define ROLE_UNSUPPORTED "care on_behalf_of"
+#define LIMIT_KEYS       "documents_per_day commands_per_minute"
+#define GRANT_KEYS       "namespace do rows see change purpose statistics"
 
 static uint32_t actions_of_word(struct bytes word)
 {
@@ -173,7 +172,7 @@ void load_grant(struct loader *l, const struct yaml_node *node, const struct rol
 	g->role = role->name;
 	g->at = node->at;
 	g->rule = bytes_str(rule);
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, GRANT_KEYS, GRANT_UNSUPPORTED))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, GRANT_KEYS, ""))
 		return;
 	if (!ns || !actions) {
 		complain(l->complaints, node->at, "{namespace: db.collection, do: [read], …}",
@@ -193,6 +192,8 @@ void load_grant(struct loader *l, const struct yaml_node *node, const struct rol
 	if (yaml_get(node, "purpose"))
 		load_purposes(l, yaml_get(node, "purpose"), g);
 	check_view_grant(l, node, g);
+	if (yaml_get(node, "statistics"))
+		load_statistics(l, yaml_get(node, "statistics"), g);
 }
 
 static void load_auth(struct loader *l, const struct yaml_node *node, struct role *role)

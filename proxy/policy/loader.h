@@ -63,6 +63,8 @@ void check_filter_types(
 void load_protected(struct loader *l, const struct yaml_node *node, struct collection *c);
 /* A relation's `where`, with ${user.NAME} and ${now}. */
 void load_relation_where(struct loader *l, const struct yaml_node *node, struct bytes *where);
+/* What turns a grant, of which all else is loaded, into one for statistics only. */
+void load_statistics(struct loader *l, const struct yaml_node *node, struct grant *g);
 /* "${user.NAME}" and nothing around it; *name is NAME. */
 bool is_user_template(struct bytes text, struct bytes *name);
 bool is_now_template(struct bytes text); /* "${now}" */

@@ -8,6 +8,7 @@
 #define PROXY_POLICY_MODEL_H
 
 #include "policy/quasi.h"
+#include "policy/statistics.h"
 #include "query/commands.h"
 #include "util/arena.h"
 #include "util/complaint.h"
@@ -222,6 +223,7 @@ struct grant {
 	size_t nchanges;
 	struct bytes *purposes;
 	size_t npurposes;
+	struct statistics_limits statistics;
 	struct secure_view **views; /* by number of the collection; NULL where it does not apply */
 	struct secure_view *other;  /* for collections that the policy does not describe, or NULL */
 	const struct hidden_rows *hidden; /* the role's */

@@ -83,7 +83,9 @@ struct reply_rules {
 	bool names_group;       /* the first document of the first batch names all subjects */
 	const struct collection *foreign[REPLY_FOREIGN_MAX]; /* likewise, in its lists __mw0 … */
 	size_t nforeign;
-	bool reaches;        /* other collections were read, too */
+	bool reaches; /* other collections were read, too */
+	const struct statistics
+		*statistics; /* the reply's groups are judged; of the plan's arena */
 	bool behind_barrier; /* no place tells what a value is: documents are as they may be seen,
 			      * but for sealed values, which tell by their key */
 	bool names_subjects; /* every document is some subject's */

@@ -94,6 +94,15 @@ bool command_is_refused(struct bytes name)
 	return words_find(&unwanted, name) != NULL;
 }
 
+bool command_field_is_generic(struct bytes name)
+{
+	const struct known_field *field;
+
+	pthread_once(&words_once, fill_words);
+	field = words_find(&fields, name);
+	return field && field->generic;
+}
+
 static bool has_field(const struct command_row *row, struct bytes name, bool in_body)
 {
 	const struct known_field *field = words_find(&fields, name);

@@ -53,6 +53,8 @@ bool command_is_refused(struct bytes name);
 /* Refuses a field that the command may not have.  Sequences count as fields. */
 bool command_check_fields(
 	const struct command_row *row, const struct command *c, struct fault *why) MUST_CHECK;
+/* Whether every command may have a field of that name. */
+bool command_field_is_generic(struct bytes name);
 /* Whether any command has a field of that name: such names may stand in records. */
 bool command_field_is_known(const struct command_row *row, struct bytes name);
 

@@ -258,7 +258,8 @@ int64_t note_cursor(struct exchange *x, const struct element *cursor)
 	const struct element *id = &found[0], *ns = &found[1];
 	int64_t upstream_id = 0;
 
-	if (cursor->type != TYPE_DOCUMENT)
+	/* An answer of statistics is whole, or none. */
+	if (cursor->type != TYPE_DOCUMENT || x->plan.reply.statistics)
 		return 0;
 	doc_find_each(cursor->value, names, COUNT_OF(names), found);
 	if (id->type)

@@ -272,7 +272,21 @@ static bool break_glass(struct exchange *x, struct fault *why)
 	return true;
 }
 
-/* What a driver asks before it has logged in, and after: these never go upstream. */
+/* A question for statistics costs the database much: one too many is not asked. */
+static bool may_ask(struct exchange *x, struct fault *why)
+{
+	const struct statistics *asked = x->plan.reply.statistics;
+	struct server *server = x->worker->server;
+	struct token question;
+
+	if (!asked)
+		return true;
+	statistics_question(server->parts.master, asked, &question);
+	return questions_may_ask(server->questions, x->facts.user->name, &question,
+		       asked->limits.per_day, x->facts.now_us) ||
+	       fault_set(why, FAULT_STATISTICS_DAY, "a day's questions are used up");
+}
+
 static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 {
 	if (audit_is_stopped(x->worker->server->parts.audit))
@@ -284,7 +298,7 @@ static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 		x->needs = x->plan.needs;
 		return false;
 	}
-	if (!read_logical_session(x, why) || !check_concerns(x, why))
+	if (!may_ask(x, why) || !read_logical_session(x, why) || !check_concerns(x, why))
 		return false;
 	if (x->plan.row->id == COMMAND_GET_MORE && !open_get_more(x, why))
 		return false;

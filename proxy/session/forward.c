@@ -97,6 +97,15 @@ static void read_answer(struct answer *a, struct bytes document)
 	doc_find_each(document, names, ANSWER_FIELDS, a->fields);
 }
 
+/* An answer that is one too many for its user stays here. */
+static bool note_question(struct exchange *x, const struct disclosure *d, struct fault *why)
+{
+	return !d->asked ||
+	       questions_note(x->worker->server->questions, x->user, &d->question, &d->answer,
+		       x->plan.reply.statistics->limits.per_day, x->facts.now_us) ||
+	       fault_set(why, FAULT_STATISTICS_DAY, "a day's questions are used up");
+}
+
 static bool treat_reply(
 	struct exchange *x, const struct answer *answer, struct disclosure *d, struct fault *why)
 {
@@ -114,7 +123,8 @@ static bool treat_reply(
 	context.cursor_id = note_cursor(x, &answer->fields[ANSWER_CURSOR]);
 	context.ns = x->plan.ns;
 	r = exchange_begin_reply(x);
-	if (!transform_reply(t, &context, answer->document, &x->reply, d, why))
+	if (!transform_reply(t, &context, answer->document, &x->reply, d, why) ||
+		!note_question(x, d, why))
 		return false;
 	reply_end(&r);
 	return true;
@@ -135,6 +145,17 @@ static void answer_fault(struct exchange *x, const struct fault *why)
 	reply_end(&r);
 	record_result(x, &nothing);
 	exchange_answer(x);
+}
+
+/* What only the answer shows to be too much. */
+static bool is_refusal(enum fault_code code)
+{
+	return code == FAULT_STATISTICS_DAY || code == FAULT_STATISTICS_GROUPS;
+}
+
+static void refuse_answer(struct exchange *x, const struct fault *why)
+{
+	exchange_refuse(x, why, 0);
 }
 
 /* NotWritablePrimary and its like: the upstream looks for another primary. */
@@ -208,7 +229,7 @@ static void on_answer(struct exchange *x, struct bytes document)
 	}
 	note_transaction(x);
 	if (!treat_reply(x, &answer, &d, &why)) {
-		answer_fault(x, &why);
+		(is_refusal(why.code) ? refuse_answer : answer_fault)(x, &why);
 		return;
 	}
 	if (!fits_limits(x, &d, &why)) {

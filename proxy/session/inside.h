@@ -35,6 +35,7 @@ enum metric {
 };
 
 struct budget;
+struct questions;
 struct waiting;
 struct relations;
 struct usage;
@@ -50,6 +51,7 @@ struct server {
 	struct transactions *transactions;
 	struct budget *budget;
 	struct usage *usage;
+	struct questions *questions;
 	uint8_t service_id[OBJECT_ID_LEN];
 	pthread_mutex_t snapshot_lock;
 	struct snapshot *snapshot;
@@ -168,6 +170,18 @@ bool usage_begin(struct usage *u, const struct role_limits *limits, struct bytes
  * counted; with `anyway` they are, and it is true. */
 bool usage_documents(struct usage *u, const struct role_limits *limits, struct bytes user,
 	struct bytes role, int64_t now_us, uint64_t n, bool anyway) MUST_CHECK;
+
+/* Different questions for statistics that each user has asked today (UTC).  The same question
+ * counts again once its data have changed.  At most a million in all; a day that fills that
+ * is over for everybody.  Kept by this process alone. */
+struct questions *questions_new(void);
+void questions_free(struct questions *q);
+/* Before it is asked: it is known, or there is room for one more. */
+bool questions_may_ask(struct questions *q, struct bytes user, const struct token *question,
+	uint32_t per_day, int64_t now_us);
+/* Before its answer leaves; false: it must not. */
+bool questions_note(struct questions *q, struct bytes user, const struct token *question,
+	const struct token *answer, uint32_t per_day, int64_t now_us) MUST_CHECK;
 
 /* Lists of relations as this worker has read them: each for a user, for a minute, under one
  * snapshot.  At most RELATIONS_BYTES of them are kept. */

@@ -121,6 +121,7 @@ struct server *server_new(const struct server_config *config, const struct serve
 	s->transactions = transactions_new();
 	s->budget = budget_new(config->memory);
 	s->usage = usage_new();
+	s->questions = questions_new();
 	randombytes_buf(s->service_id, sizeof(s->service_id));
 	atomic_store(&s->next_connection, 1);
 	s->workers = memory_array(config->workers, sizeof(*s->workers));
@@ -236,6 +237,7 @@ void server_free(struct server *s)
 	throttle_free(s->throttle);
 	budget_free(s->budget);
 	usage_free(s->usage);
+	questions_free(s->questions);
 	snapshot_unref(s->snapshot);
 	pthread_mutex_destroy(&s->snapshot_lock);
 	pthread_mutex_destroy(&s->user_lock);

@@ -1,4 +1,5 @@
 #include "transform/inside.h"
+#include "transform/statistics.h"
 
 struct replying {
 	struct transform *t;
@@ -264,6 +265,89 @@ static bool is_plain(const struct element *e)
 	return false;
 }
 
+/* The rows of an answer, or of distinct their keys. */
+static bool put_rows(struct replying *r, const struct rows *rows, const char *name, bool keys)
+{
+	size_t begun = doc_put_array(r->out, bytes_str(name));
+	char index[DOC_INDEX_MAX];
+	struct walk walk;
+	bool fine = true;
+
+	walk_init(&walk, r->t, r->x->rules, r->disclosure, r->why);
+	for (size_t i = 0; fine && i < rows->n; i++) {
+		struct element key;
+
+		if (!keys) {
+			doc_put_value(
+				r->out, TYPE_DOCUMENT, doc_index_name(i, index), bytes_of("", 0));
+			fine = walk_document(&walk, rows->list[i], r->out);
+		} else if (doc_find(rows->list[i], "_id", &key)) {
+			key.name = doc_index_name(i, index);
+			fine = walk_value(&walk, &key, r->out);
+		}
+	}
+	walk_fini(&walk);
+	doc_end(r->out, begun);
+	r->disclosure->docs = (int64_t)rows->n;
+	return fine;
+}
+
+/* An answer is whole: there is never a cursor to go on with. */
+static bool put_answer(struct replying *r, const struct rows *rows)
+{
+	size_t begun;
+	bool fine;
+
+	switch ((int)r->x->rules->form) {
+	case REPLY_COUNTED:
+		r->disclosure->docs = 0;
+		if (rows->n) {
+			struct element n;
+
+			fine = doc_find(rows->list[0], "n", &n) &&
+			       element_int(&n, &r->disclosure->docs);
+			doc_put_element(r->out, &n);
+			return fine;
+		}
+		doc_put_int32(r->out, NAME("n"), 0);
+		return true;
+	case REPLY_COLLECTED:
+		return put_rows(r, rows, "values", true);
+	default:
+		begun = doc_put_document(r->out, NAME("cursor"));
+		fine = put_rows(r, rows, "firstBatch", false);
+		doc_put_int64(r->out, NAME("id"), 0);
+		doc_put_string(r->out, NAME("ns"), r->x->ns);
+		doc_end(r->out, begun);
+		return fine;
+	}
+}
+
+static bool put_statistics(struct replying *r, const struct element *e)
+{
+	struct element batch, document, id;
+	struct rows rows = {.n = 0};
+	struct arena arena;
+	struct doc_iter it;
+	int64_t n;
+	bool fine;
+
+	if (e->type != TYPE_DOCUMENT || !doc_find(e->value, "firstBatch", &batch) ||
+		batch.type != TYPE_ARRAY || !doc_find(e->value, "id", &id) ||
+		!element_int(&id, &n) || n)
+		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "statistics without an answer");
+	it = doc_iter_of(batch.value);
+	if (!doc_next(&it, &document) || document.type != TYPE_DOCUMENT)
+		return fault_set(r->why, FAULT_UPSTREAM_GARBAGE, "statistics without an answer");
+	arena_init(&arena);
+	rows.arena = &arena;
+	fine = answer_statistics(r->t, r->x->rules->statistics, document.value, &rows,
+		       r->disclosure, r->why) &&
+	       put_answer(r, &rows);
+	arena_fini(&arena);
+	return fine;
+}
+
 static bool is_only_document(const struct reply_rules *rules)
 {
 	return rules->form == REPLY_COUNTED || rules->form == REPLY_COLLECTED;
@@ -278,6 +362,8 @@ static bool put_field(struct replying *r, const struct element *e)
 		put_explained(r->x, e, r->out);
 		return true;
 	}
+	if (element_named(e, "cursor") && rules->statistics)
+		return put_statistics(r, e);
 	if (element_named(e, "cursor") && e->type == TYPE_DOCUMENT)
 		return (is_only_document(rules) ? put_only_document : put_cursor)(r, e);
 	if (element_named(e, "value") && rules->form == REPLY_VALUE)

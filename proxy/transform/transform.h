@@ -41,10 +41,16 @@ struct disclosure {
 	class_set plaintext, masked, ciphertext; /* of the classes that left, and how */
 	const struct subject_token *subjects;    /* may repeat */
 	size_t nsubjects;
-	int64_t docs;     /* documents, or values of distinct, or n; -1: none */
-	int32_t code;     /* of the answer; 0: ok */
-	bool state_error; /* the upstream said that it is no longer what it was */
+	int64_t docs;                  /* documents, or values of distinct, or n; -1: none */
+	int32_t code;                  /* of the answer; 0: ok */
+	bool state_error;              /* the upstream said that it is no longer what it was */
+	bool asked;                    /* a question for statistics was answered, … */
+	struct token question, answer; /* … this one, out of these data */
 };
+
+/* What a question for statistics counts as, before it is answered. */
+void statistics_question(
+	const struct master *m, const struct statistics *asked, struct token *question);
 
 struct reply_context {
 	const struct reply_rules *rules;

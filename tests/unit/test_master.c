@@ -64,6 +64,7 @@ static void test_tokens(void **state)
 		{TOKEN_SUBJECT, "5c3b903c83363f8b596ab0cfdc9c0ce6"},
 		{TOKEN_NOISE, "cc2ebabf85743885459116bf4b6973c6"},
 		{TOKEN_PSEUDONYM, "06a0feb590981a507713a0470acc4ecc"},
+		{TOKEN_STATISTICS, "797508e27b9ae7ada3241559fdde4ada"},
 		{TOKEN_FAKE_SALT, "b01842b59ac55785d5d6124cdf01b567"},
 	};
 	const struct bytes parts[] = {bytes_str("al"), bytes_str("pha"), bytes_of("\0", 1),

@@ -273,12 +273,19 @@ static void test_field_twice(void **state)
 	}
 }
 
+static void test_statistics(void **state)
+{
+	(void)state;
+	run_cases("statistics");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hospital),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_field_twice),
+		cmocka_unit_test(test_statistics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
