@@ -323,6 +323,8 @@ static const char *way(const struct plan *plan)
 {
 	if (plan->reply.names_group)
 		return "behind the secure view, with its patients named";
+	if (plan->reply.statistics)
+		return "behind the secure view, as statistics";
 	return plan->reply.behind_barrier ? "behind the secure view" : "as it is";
 }
 

@@ -114,9 +114,11 @@ static bool check_fields(struct asking *a, const char *allowed)
 	for (size_t i = 1; i < c->nfields; i++) {
 		const struct element *e = &c->fields[i];
 
-		if (!command_field_is_generic(e->name) && !load_has_word(allowed, e->name) &&
-			e->type != TYPE_NULL)
+		if (command_field_is_generic(e->name) || load_has_word(allowed, e->name))
+			continue;
+		if (e->type != TYPE_NULL)
 			return refuse_asking(a, e->name);
+		plan_edit(a->d, EDIT_DROP, e->whole.at);
 	}
 	return !c->nseq || refuse_asking(a, c->seq[0].name);
 }

@@ -20,8 +20,9 @@ static double unit_of(const struct token *t)
 	return (double)(load_u64(t->bytes + 8) >> 11) * UNIT;
 }
 
-void noise_of(const struct noise_source *source, const struct subject_set *set, const char *what,
-	struct bytes path, double value, struct noise *noise)
+void noise_of(const struct noise_source *source, const struct token *answer,
+	const struct subject_set *set, const char *what, struct bytes path, double value,
+	struct noise *noise)
 {
 	struct token set_layer, question_layer;
 	struct bytes parts[9];
@@ -42,7 +43,7 @@ void noise_of(const struct noise_source *source, const struct subject_set *set, 
 	master_token(source->master, TOKEN_STATISTICS, parts, n, &set_layer);
 	parts[n++] = text_bytes("");
 	parts[n++] = bytes_of(source->question.bytes, TOKEN_LEN);
-	parts[n++] = bytes_of(source->answer.bytes, TOKEN_LEN);
+	parts[n++] = bytes_of(answer->bytes, TOKEN_LEN);
 	master_token(source->master, TOKEN_STATISTICS, parts, n, &question_layer);
 	noise->whole = whole_of(&set_layer) + whole_of(&question_layer);
 	noise->real = (double)noise->whole + unit_of(&set_layer) + unit_of(&question_layer) - 1;

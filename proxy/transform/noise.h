@@ -28,7 +28,6 @@ struct noise_source {
 	const struct master *master;
 	struct bytes ns;
 	struct token question; /* keyed */
-	struct token answer;   /* of all that the answer rests on */
 };
 
 struct noise {
@@ -38,8 +37,10 @@ struct noise {
 	double share;  /* 0 … 1, even, of the first layer */
 };
 
-/* `what` and `path` tell the numbers of one set apart; `value` is the true one. */
-void noise_of(const struct noise_source *source, const struct subject_set *set, const char *what,
-	struct bytes path, double value, struct noise *noise);
+/* `answer` is of all that the answer rests on; `what` and `path` tell the numbers of one set
+ * apart; `value` is the true one. */
+void noise_of(const struct noise_source *source, const struct token *answer,
+	const struct subject_set *set, const char *what, struct bytes path, double value,
+	struct noise *noise);
 
 #endif

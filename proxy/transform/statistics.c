@@ -6,6 +6,9 @@
 
 #include "transform/noise.h"
 
+#define SUBJECTS "subjects"
+#define NO_PATH  bytes_of("", 0)
+
 /* Of a path's numbers in a group; statistics.h in policy/ says what each is. */
 struct column {
 	double sum, absolute, most;
@@ -24,6 +27,9 @@ struct answering {
 	const struct statistics *asked;
 	struct bytes document;
 	struct noise_source source;
+	struct token counts; /* of all that counts rest on */
+	struct token *sums;  /* by path: of all that its sums rest on */
+	struct token all;    /* of all of these */
 	struct subject_set view, match;
 	struct group *groups;
 	size_t ngroups;
@@ -133,49 +139,88 @@ static bool read_groups(struct answering *a)
 	return !it.failed || refuse_garbage(a);
 }
 
-/* All that the answer rests on: the view's subjects and each group's, in whatever order. */
-static void hash_answer(struct answering *a)
+#define TEXT(literal) bytes_of(literal, sizeof(literal))
+
+/* A hash of groups in whatever order they come: the sum of those of each. */
+struct group_sum {
+	uint64_t sum[2];
+};
+
+static void add_group(
+	const struct answering *a, struct group_sum *sum, struct bytes what, const struct group *g)
 {
-	uint64_t sum[2] = {0};
 	uint8_t whole[32];
-	const struct bytes parts[] = {bytes_str("answer"), bytes_of(whole, sizeof(whole))};
+	const struct bytes parts[] = {
+		TEXT("group"), bytes_of(whole, sizeof(whole)), what, TEXT(""), g->key.value};
+	struct token token;
 
-	for (size_t i = 0; i < a->ngroups; i++) {
-		const struct group *g = &a->groups[i];
-		const struct bytes of_group[] = {
-			bytes_str("group"), bytes_of(whole, sizeof(whole)), g->key.value};
-		struct token token;
+	store_u64(whole, (uint64_t)g->set.n);
+	store_u64(whole + 8, (uint64_t)g->set.keys);
+	store_u64(whole + 16, (uint64_t)g->documents);
+	store_u64(whole + 24, g->key.type);
+	master_token(a->source.master, TOKEN_STATISTICS, parts, COUNT_OF(parts), &token);
+	sum->sum[0] += load_u64(token.bytes);
+	sum->sum[1] += load_u64(token.bytes + 8);
+}
 
-		store_u64(whole, (uint64_t)g->set.n);
-		store_u64(whole + 8, (uint64_t)g->set.keys);
-		store_u64(whole + 16, (uint64_t)g->documents);
-		store_u64(whole + 24, g->key.type);
-		master_token(
-			a->source.master, TOKEN_STATISTICS, of_group, COUNT_OF(of_group), &token);
-		sum[0] += load_u64(token.bytes);
-		sum[1] += load_u64(token.bytes + 8);
-	}
+static void end_groups(const struct answering *a, const struct group_sum *sum, struct token *out)
+{
+	uint8_t whole[32];
+	const struct bytes parts[] = {TEXT("answer"), bytes_of(whole, sizeof(whole))};
+
 	store_u64(whole, (uint64_t)a->view.n);
 	store_u64(whole + 8, (uint64_t)a->view.keys);
-	store_u64(whole + 16, sum[0]);
-	store_u64(whole + 24, sum[1]);
-	master_token(a->source.master, TOKEN_STATISTICS, parts, COUNT_OF(parts), &a->source.answer);
+	store_u64(whole + 16, sum->sum[0]);
+	store_u64(whole + 24, sum->sum[1]);
+	master_token(a->source.master, TOKEN_STATISTICS, parts, COUNT_OF(parts), out);
+}
+
+static void hash_sums(const struct answering *a, size_t path, struct token *out)
+{
+	struct group_sum sum = {{0}};
+
+	for (size_t i = 0; i < a->ngroups; i++) {
+		const struct column *c = &a->groups[i].columns[path];
+		char numbers[64];
+
+		snprintf(numbers, sizeof(numbers), "%.8e %lld", c->sum, (long long)c->documents);
+		add_group(a, &sum, bytes_str(numbers), &a->groups[i]);
+	}
+	end_groups(a, &sum, out);
+}
+
+/* What an answer rests on: the view's subjects, and what each group counts or adds up. */
+static void hash_answer(struct answering *a)
+{
+	struct group_sum sum = {{0}};
+	struct bytes *parts = arena_array(a->arena, 2 + 2 * a->asked->npaths, sizeof(*parts));
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->ngroups; i++)
+		add_group(a, &sum, NO_PATH, &a->groups[i]);
+	end_groups(a, &sum, &a->counts);
+	parts[n++] = TEXT("all");
+	parts[n++] = bytes_of(a->counts.bytes, TOKEN_LEN);
+	a->sums = arena_array(a->arena, a->asked->npaths, sizeof(*a->sums));
+	for (size_t i = 0; i < a->asked->npaths; i++) {
+		hash_sums(a, i, &a->sums[i]);
+		parts[n++] = bytes_of(a->sums[i].bytes, TOKEN_LEN);
+		parts[n++] = a->asked->paths[i];
+	}
+	master_token(a->source.master, TOKEN_STATISTICS, parts, n, &a->all);
 }
 
 /* Enough subjects, also with noise: where a set is just large enough, whether it is must not
  * show who is in it. */
-static bool is_enough(const struct answering *a, const struct subject_set *set, const char *what,
-	struct bytes path)
+static bool is_enough(const struct answering *a, const struct subject_set *set)
 {
 	struct noise noise;
 
-	noise_of(&a->source, set, what, path, (double)set->n, &noise);
+	noise_of(&a->source, &a->counts, set, SUBJECTS, NO_PATH, (double)set->n, &noise);
 	return set->n >= a->asked->limits.min_group &&
 	       set->n + noise.whole >= a->asked->limits.min_group;
 }
 
-#define SUBJECTS   "subjects"
-#define NO_PATH    bytes_of("", 0)
 #define SHARE_MOST 0.5 /* that one subject may have */
 
 /* A little less for some sets: else it would show to the digit when one has half. */
@@ -184,7 +229,7 @@ static bool is_dominated(const struct answering *a, const struct subject_set *se
 {
 	struct noise noise;
 
-	noise_of(&a->source, set, "dominance", path, 0, &noise);
+	noise_of(&a->source, &a->counts, set, "dominance", path, 0, &noise);
 	return most > (SHARE_MOST - 0.1 * noise.share) * all;
 }
 
@@ -200,7 +245,7 @@ static bool are_parts_fine(const struct answering *a, bool *fine)
 		snprintf(name, sizeof(name), "d%zu", i);
 		if (!read_set(a, name, &set))
 			return false;
-		*fine &= is_enough(a, &set, SUBJECTS, NO_PATH);
+		*fine &= is_enough(a, &set);
 	}
 	return true;
 }
@@ -209,26 +254,44 @@ static bool is_told(const struct answering *a, const struct group *g)
 {
 	const struct subject_set rest = {a->match.n - g->only.n, a->match.keys - g->only.keys};
 
-	return is_enough(a, &g->set, SUBJECTS, NO_PATH) &&
-	       (a->asked->one_group || is_enough(a, &rest, SUBJECTS, NO_PATH)) &&
+	return is_enough(a, &g->set) && (a->asked->one_group || is_enough(a, &rest)) &&
 	       !is_dominated(a, &g->set, NO_PATH, (double)g->most, (double)g->documents);
 }
 
 /* Documents, with noise of the size of the most that one subject has. */
-static int64_t noisy_count(const struct answering *a, const struct subject_set *set,
-	const char *what, struct bytes path, int64_t n, int64_t most)
+static int64_t noisy_count(
+	const struct answering *a, const struct noise *noise, int64_t n, int64_t most)
 {
-	int64_t least = a->asked->limits.min_group, noisy;
-	struct noise noise;
+	int64_t least = a->asked->limits.min_group;
+	int64_t noisy = n + (most == 1 ? noise->whole : llrint((double)most * noise->real));
 
-	noise_of(&a->source, set, what, path, (double)n, &noise);
-	noisy = n + (most == 1 ? noise.whole : llrint((double)most * noise.real));
 	return noisy > least ? noisy : least;
 }
 
 static int64_t count_of(const struct answering *a, const struct group *g)
 {
-	return noisy_count(a, &g->set, SUBJECTS, NO_PATH, g->documents, g->most);
+	struct noise noise;
+
+	noise_of(&a->source, &a->counts, &g->set, SUBJECTS, NO_PATH, (double)g->documents, &noise);
+	return noisy_count(a, &noise, g->documents, g->most);
+}
+
+static void noise_of_path(const struct answering *a, const struct group *g, const char *what,
+	size_t path, double value, struct noise *noise)
+{
+	noise_of(&a->source, &a->sums[path], &g->set, what, a->asked->paths[path], value, noise);
+}
+
+/* Documents that have a number. */
+static int64_t numbers_of(const struct answering *a, const struct group *g, size_t path)
+{
+	const struct column *c = &g->columns[path];
+	struct noise noise;
+
+	if (c->documents == g->documents)
+		return count_of(a, g);
+	noise_of_path(a, g, "documents", path, (double)c->documents, &noise);
+	return noisy_count(a, &noise, c->documents, c->most_documents);
 }
 
 static double noisy_sum(const struct answering *a, const struct group *g, const char *what,
@@ -236,7 +299,7 @@ static double noisy_sum(const struct answering *a, const struct group *g, const 
 {
 	struct noise noise;
 
-	noise_of(&a->source, &g->set, what, a->asked->paths[path], sum, &noise);
+	noise_of_path(a, g, what, path, sum, &noise);
 	return sum + most * noise.real;
 }
 
@@ -245,9 +308,11 @@ static double noisy_sum(const struct answering *a, const struct group *g, const 
 static bool is_withheld(const struct answering *a, const struct group *g, size_t path)
 {
 	const struct column *c = &g->columns[path];
-	const struct subject_set with_number = {c->subjects, g->set.keys};
+	int64_t least = a->asked->limits.min_group;
+	struct noise noise;
 
-	return !is_enough(a, &with_number, "numbers", a->asked->paths[path]) || !(c->most > 0) ||
+	noise_of_path(a, g, "subjects", path, (double)c->subjects, &noise);
+	return c->subjects < least || c->subjects + noise.whole < least || !(c->most > 0) ||
 	       is_dominated(a, &g->set, a->asked->paths[path], c->most, c->absolute);
 }
 
@@ -264,10 +329,7 @@ static double number_of(const struct answering *a, const struct group *g, const 
 {
 	const struct column *c = &g->columns[s->path];
 	double sum = noisy_sum(a, g, "sum", s->path, c->sum, c->most), mean, squares;
-	int64_t n = c->documents == g->documents
-			    ? count_of(a, g)
-			    : noisy_count(a, &g->set, "documents", a->asked->paths[s->path],
-				      c->documents, c->most_documents);
+	int64_t n = numbers_of(a, g, s->path);
 
 	if (s->kind == STATISTIC_SUM)
 		return rounded(sum);
@@ -317,7 +379,7 @@ static void note_asked(const struct answering *a, struct disclosure *disclosure)
 {
 	disclosure->asked = true;
 	disclosure->question = a->source.question;
-	disclosure->answer = a->source.answer;
+	disclosure->answer = a->all;
 }
 
 bool answer_statistics(struct transform *t, const struct statistics *asked, struct bytes document,
@@ -350,7 +412,7 @@ void statistics_question(
 	const struct master *m, const struct statistics *asked, struct token *question)
 {
 	const struct bytes parts[] = {
-		bytes_str("question"), bytes_of(asked->question, sizeof(asked->question))};
+		TEXT("question"), bytes_of(asked->question, sizeof(asked->question))};
 
 	master_token(m, TOKEN_STATISTICS, parts, COUNT_OF(parts), question);
 }

@@ -31,7 +31,9 @@ static const char policy_text[] =
 	"    grants:\n"
 	"      - {namespace: d.c, do: [read], see: {p.s: {mask: partial, keep_last: 2}, p.n: "
 	"plaintext, p.g: {mask: constant, value: x}, p.a: {mask: round, to: 5}}}\n"
-	"  w: {grants: [{namespace: d.v, do: [read]}]}\n";
+	"  w: {grants: [{namespace: d.v, do: [read]}]}\n"
+	"  s: {grants: [{namespace: d.c, do: [read], statistics: {}, see: {p: plaintext, h: "
+	"plaintext}}]}\n";
 
 static struct policy *policy;
 static struct transform *transform;
@@ -191,6 +193,109 @@ static void answer_around(struct bytes inner)
 	arena_fini(&arena);
 }
 
+/* {$match: {h: 1}}, {$group: {_id: "$p.g", n: {$sum: 1}, a: {$avg: "$h"}, d: {$stdDevPop: "$h"}}} */
+static void put_question(struct buf *out)
+{
+	static const char *const operators[][2] = {{"a", "$avg"}, {"d", "$stdDevPop"}};
+	size_t frame = frame_begin(out, 1, 0, OPCODE_MSG), body, list, stage, inner, sum;
+
+	buf_put_u32(out, 0);
+	buf_put_u8(out, 0);
+	body = doc_begin(out);
+	doc_put_string(out, NAME("aggregate"), NAME("c"));
+	list = doc_put_array(out, NAME("pipeline"));
+	stage = doc_put_document(out, NAME("0"));
+	inner = doc_put_document(out, NAME("$match"));
+	doc_put_int32(out, NAME("h"), 1);
+	doc_end(out, inner);
+	doc_end(out, stage);
+	stage = doc_put_document(out, NAME("1"));
+	inner = doc_put_document(out, NAME("$group"));
+	doc_put_string(out, NAME("_id"), NAME("$p.g"));
+	sum = doc_put_document(out, NAME("n"));
+	doc_put_int32(out, NAME("$sum"), 1);
+	doc_end(out, sum);
+	for (size_t i = 0; i < 2; i++) {
+		sum = doc_put_document(out, bytes_str(operators[i][0]));
+		doc_put_string(out, bytes_str(operators[i][1]), NAME("$h"));
+		doc_end(out, sum);
+	}
+	doc_end(out, inner);
+	doc_end(out, stage);
+	doc_end(out, list);
+	doc_put_string(out, NAME("$db"), NAME("d"));
+	doc_end(out, body);
+	frame_end(out, frame);
+}
+
+static void put_reply(struct buf *out, struct bytes document)
+{
+	size_t top = doc_begin(out), cursor, batch;
+
+	cursor = doc_put_document(out, NAME("cursor"));
+	batch = doc_put_array(out, NAME("firstBatch"));
+	doc_put_value(out, TYPE_DOCUMENT, NAME("0"), document);
+	doc_end(out, batch);
+	doc_put_int64(out, NAME("id"), 0);
+	doc_put_string(out, NAME("ns"), NAME("d.c"));
+	doc_end(out, cursor);
+	doc_put_double(out, NAME("ok"), 1);
+	doc_end(out, top);
+}
+
+/* A number of which a group cannot have less, whatever the upstream says. */
+static void expect_large_groups(struct bytes reply)
+{
+	struct element batch, row, n;
+	struct doc_iter it;
+	int64_t count;
+
+	assert(doc_find_path(reply, "cursor.firstBatch", &batch));
+	it = doc_iter_of(batch.value);
+	while (doc_next(&it, &row)) {
+		assert(doc_find(row.value, "n", &n) && element_int(&n, &count) && count >= 11);
+		assert(!doc_find(row.value, "r", &n) && !doc_find(row.value, "s", &n));
+	}
+}
+
+/* The input as the only document of an answer to a question for statistics. */
+static void answer_question(struct bytes document)
+{
+	struct bytes role = bytes_str("s");
+	const struct user user = {.name = bytes_str("u"), .roles = &role, .nroles = 1};
+	const struct facts facts = {.user = &user, .vault = bytes_str("e.k")};
+	struct disclosure disclosure;
+	struct reply_context context = {.ns = bytes_str("d.c"), .facts = &facts};
+	struct buf message, reply, out;
+	struct arena arena;
+	struct command c;
+	struct plan plan;
+	struct fault why = {.code = FAULT_NONE};
+	size_t begun;
+
+	arena_init(&arena);
+	buf_init(&message, 4096);
+	buf_init(&reply, FRAME_MESSAGE_MAX);
+	buf_init(&out, FRAME_MESSAGE_MAX);
+	put_question(&message);
+	put_reply(&reply, document);
+	assert(command_parse(&c, buf_bytes(&message), &why));
+	assert(policy_decide(policy, &facts, &c, &arena, &plan, &why));
+	context.rules = &plan.reply;
+	begun = doc_begin(&out);
+	if (transform_reply(transform, &context, buf_bytes(&reply), &out, &disclosure, &why)) {
+		doc_end(&out, begun);
+		expect_cursor_whole(buf_bytes(&out));
+		expect_large_groups(buf_bytes(&out));
+	} else {
+		assert(why.code != FAULT_NONE);
+	}
+	buf_fini(&out);
+	buf_fini(&reply);
+	buf_fini(&message);
+	arena_fini(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -203,5 +308,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	answer("r", "c", bytes_of(data, size));
 	answer("w", "v", bytes_of(data, size));
 	answer_around(bytes_of(data, size));
+	answer_question(bytes_of(data, size));
 	return 0;
 }
