@@ -146,7 +146,7 @@ static void put_hello(struct scram_server *s, struct buf *out, struct bytes body
 static void expect_conversation(struct bytes body)
 {
 	struct element e;
-	int64_t id;
+	int64_t id = 0;
 
 	assert_true(doc_find(body, "conversationId", &e) && element_int(&e, &id));
 	assert_int_equal(id, 17);
