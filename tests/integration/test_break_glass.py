@@ -294,7 +294,7 @@ def test_a_log_that_is_not_understood(proxy, cases):
     stray = proxy.audit_folder / "other-000000000000.jsonl"
     stray.write_text('{"v":1,"event":"access","break_glass":true}\n')
     proxy.start()
-    assert any("cannot be read" in line for line in proxy.server.lines["stderr"])
+    eventually(lambda: any("cannot be read" in line for line in proxy.server.lines["stderr"]))
     refused(lambda: cases("mia").find_one({"name": "Bruno"}, comment=EMERGENCY))
     assert cases("mia").find_one({"name": "Ada"})  # all else goes on
     stray.unlink()
@@ -304,7 +304,8 @@ def test_a_log_that_could_lose_it(tmp_path, upstream, proxy, cases):
     proxy.stop()
     proxy.env["MONGOWARD_AUDIT_DURABILITY"] = "flush"
     proxy.start()
-    assert any("not strict" in line and "glass" in line for line in proxy.server.lines["stderr"])
+    eventually(lambda: any("not strict" in line and "glass" in line
+                           for line in proxy.server.lines["stderr"]))
     refused(lambda: cases("mia").find_one({"name": "Bruno"}, comment=EMERGENCY))
     assert cases("mia").find_one({"name": "Ada"})
 
