@@ -72,6 +72,9 @@ bool check_uses(struct deciding *d, const struct analysis *a) MUST_CHECK;
 bool check_taken_apart(struct deciding *d, const struct analysis *a) MUST_CHECK;
 /* Likewise, and filters that could raise an error on rows that the row filter hides. */
 bool check_proven(struct deciding *d, const struct analysis *a) MUST_CHECK;
+/* Takes what is hidden where stages write out of their way. */
+bool uncover(struct deciding *d, const struct analysis *a) MUST_CHECK;
+bool can_uncover(const struct secure_view *view, struct bytes path, struct bytes *hidden);
 bool node_has_class(const struct view_node *node, class_set set, bool below);
 
 /* Notes what of a row filter's own literals, in these very bytes, is to be sealed. */

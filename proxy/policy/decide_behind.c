@@ -41,7 +41,7 @@ static bool shows_ciphertext(const struct view_node *node, bool below)
 
 static bool names_its_value(const struct use *u)
 {
-	return u->path.len && u->kind != USE_SHOW && u->kind != USE_HIDE;
+	return u->path.len && u->kind != USE_SHOW && u->kind != USE_HIDE && u->kind != USE_COVER;
 }
 
 /* A path that the client names must be what it would be in a reply. */

@@ -161,7 +161,8 @@ bool decide_aggregate(struct deciding *d)
 		return run_behind(d, pipeline, REPLY_CURSOR);
 	d->plan->reply.form = REPLY_CURSOR;
 	d->plan->reply.tree = reply_tree(d, &a);
-	return add_subject_to_pipeline(d, &a) && prepend_rows(d, pipeline, a.raises) &&
+	return add_subject_to_pipeline(d, &a) && uncover(d, &a) &&
+	       prepend_rows(d, pipeline, a.raises) &&
 	       check_collation(d, d->c->body, command_field(d->c, "collation"));
 }
 

@@ -61,16 +61,24 @@ static bool check_accountable(
 	return true;
 }
 
+static bool is_plaintext(const struct view_node *node, bool at)
+{
+	return at ? node->all_plaintext : node->clearance == CLEAR_PLAINTEXT;
+}
+
 static bool check_readable(
 	struct deciding *d, const struct use *u, const struct view_node *node, bool at)
 {
+	struct bytes hidden;
+
 	/* What is masked is one value: whether it has parts is hidden as well. */
 	if (u->kind == USE_SHOW || u->kind == USE_HIDE)
 		return at || node->clearance != CLEAR_MASK || refuse_use(d, u, FAULT_NOT_READABLE);
 	/* A document or a list may be there for what is hidden in it alone. */
 	if (u->kind == USE_EXISTS)
 		return node->clearance == CLEAR_PLAINTEXT || refuse_use(d, u, FAULT_NOT_READABLE);
-	if (at ? node->all_plaintext : node->clearance == CLEAR_PLAINTEXT)
+	if (is_plaintext(node, at) ||
+		(u->kind == USE_COVER && can_uncover(d->view, u->path, &hidden)))
 		return true;
 	return refuse_use(d, u, FAULT_NOT_READABLE);
 }
@@ -119,6 +127,7 @@ bool check_ciphertext_serves(
 	case USE_HIDE:
 	case USE_EXISTS:
 	case USE_UNWIND:
+	case USE_COVER:
 	case USE_HINT:
 	case USE_MOVE:
 	case USE_COLLECT:
@@ -160,6 +169,7 @@ static bool shows_value(const struct use *u)
 	case USE_COMPARE:
 	case USE_SORT:
 	case USE_UNWIND:
+	case USE_COVER:
 	case USE_HINT:
 	case USE_SHOW:
 	case USE_HIDE:

@@ -173,7 +173,7 @@ static bool stage_count(struct analysis *a, const struct element *e, struct faul
  * that it was there. */
 static bool index_of_unwind(struct analysis *a, const struct element *index, struct fault *why)
 {
-	struct use use = {.kind = USE_UNWIND, .element = *index, .place = "$unwind"};
+	struct use use = {.kind = USE_COVER, .element = *index, .place = "$unwind"};
 
 	if (index->type != TYPE_STRING)
 		return fault_name(why, FAULT_WRONG_TYPE, index->name);
@@ -305,6 +305,7 @@ bool analyse_stage(struct analysis *a, const struct element *stage, struct fault
 {
 	struct element e;
 
+	a->stage = stage->whole;
 	return stage_field(stage, &e, why) && read_stage(a, &e, stage->whole, why);
 }
 

@@ -73,6 +73,16 @@ static bool show_slice(struct analysis *a, struct reading *r, const struct eleme
 	return shape_use(a, &use, why);
 }
 
+/* A new field where one may stand. */
+static bool cover(struct analysis *a, const struct element *e, struct bytes sent, struct bytes path,
+	const char *place, struct fault *why)
+{
+	struct use use = {
+		.kind = USE_COVER, .path = path, .sent = sent, .element = *e, .place = place};
+
+	return shape_use(a, &use, why);
+}
+
 /* A new field: moved from a path as it stands, or computed. */
 static bool compute(struct analysis *a, struct reading *r, const struct element *e,
 	struct bytes path, struct fault *why)
@@ -83,6 +93,9 @@ static bool compute(struct analysis *a, struct reading *r, const struct element 
 	/* Servers differ in what find makes of a string: older ones take it for "show". */
 	if (!r->in_pipeline)
 		analysis_unproven(a, e->name);
+	/* At the top, what is not included is not there. */
+	if (memchr(path.at, '.', path.len) && !cover(a, e, e->name, path, "projection", why))
+		return false;
 	if (!analyse_expression(a, e, USE_MOVE, "projection", why))
 		return false;
 	if (expression_path(a, e, &from) && shape_origin(a, from, &origin))
@@ -252,7 +265,8 @@ static bool set_fields(struct analysis *a, struct shape *next, struct bytes fiel
 				return false;
 			continue;
 		}
-		if (!analyse_expression(a, &e, USE_MOVE, "$set", why))
+		if (!cover(a, &e, sent, path, "$set", why) ||
+			!analyse_expression(a, &e, USE_MOVE, "$set", why))
 			return false;
 		if (expression_path(a, &e, &from) && shape_origin(a, from, &origin))
 			shape_put(a, next, path, SHAPE_MOVED, origin);
@@ -279,13 +293,14 @@ bool analyse_set(struct analysis *a, const struct element *e, struct bytes stage
 static bool unset_field(
 	struct analysis *a, struct shape *next, const struct element *e, struct fault *why)
 {
-	struct bytes path;
+	struct use use = {.kind = USE_HIDE, .element = *e, .place = "$unset"};
 
 	if (e->type != TYPE_STRING)
 		return fault_name(why, FAULT_WRONG_TYPE, bytes_str("$unset"));
-	if (!written_path(a, element_string(e), &path, why))
+	use.sent = element_string(e);
+	if (!written_path(a, use.sent, &use.path, why) || !analysis_add(a, &use, why))
 		return false;
-	shape_put(a, next, path, SHAPE_GONE, path);
+	shape_put(a, next, use.path, SHAPE_GONE, use.path);
 	return true;
 }
 

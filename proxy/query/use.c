@@ -28,7 +28,8 @@ bool analysis_add(struct analysis *a, const struct use *use, struct fault *why)
 		return fault_set(why, FAULT_TOO_COMPLEX, "over %d uses of paths", USES_MAX);
 	if (a->count == a->capacity)
 		a->uses = grown(a->arena, a->uses, a->count, &a->capacity, sizeof(*use));
-	a->uses[a->count++] = *use;
+	a->uses[a->count] = *use;
+	a->uses[a->count++].stage = a->stage;
 	return true;
 }
 
@@ -47,14 +48,23 @@ void shape_put(struct analysis *a, struct shape *s, struct bytes path, enum shap
 	s->entries[s->count++] = (struct shape_entry){.path = path, .kind = kind, .origin = origin};
 }
 
+/* Servers differ in what they take away through arrays: what a path with a dot hides may
+ * still be there. */
+static bool is_surely_gone(const struct shape_entry *e)
+{
+	return e->kind == SHAPE_GONE && !memchr(e->path.at, '.', e->path.len);
+}
+
 /* The newest entry that is the path itself or lies above it. */
 static const struct shape_entry *covering(const struct shape *s, struct bytes path)
 {
 	for (size_t i = s->count; i-- > 0;) {
-		enum path_relation r = path_relation(s->entries[i].path, path);
+		const struct shape_entry *e = &s->entries[i];
+		enum path_relation r = path_relation(e->path, path);
 
-		if (r == PATH_SAME || r == PATH_ABOVE)
-			return &s->entries[i];
+		if ((r == PATH_SAME || r == PATH_ABOVE) &&
+			(e->kind != SHAPE_GONE || is_surely_gone(e)))
+			return e;
 	}
 	return NULL;
 }

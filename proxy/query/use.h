@@ -25,7 +25,8 @@ enum use_kind {
 	USE_SORT,
 	USE_COMPUTE, /* an operand of an expression */
 	USE_UNWIND,
-	USE_HINT, /* a key of an index that is asked for, or its bounds */
+	USE_COVER, /* written over by a stage: where it stood and an array's length remain */
+	USE_HINT,  /* a key of an index that is asked for, or its bounds */
 	/* lets the value out */
 	USE_SHOW,    /* included by a projection, under its own name */
 	USE_MOVE,    /* as it is, under another name */
@@ -48,6 +49,7 @@ struct use {
 	struct bytes sent;      /* as the client wrote it */
 	struct element element; /* whose name is the path, in the request; may be empty */
 	struct element literal; /* in the request; for USE_EQUAL, USE_IN, USE_SET… */
+	struct bytes stage;     /* the element of the pipeline that it stands in; or empty */
 	const char *place;      /* "filter", "sort", "$group", … for error texts */
 };
 
@@ -82,6 +84,7 @@ struct analysis {
 	bool grouped;          /* a reply's document is no longer one stored document */
 	bool writes_pipeline;  /* an update by pipeline */
 	bool raises;           /* an expression in a filter could raise an error */
+	struct bytes stage;    /* the element of the pipeline that is being read; or empty */
 	struct bytes first;    /* a construct that no stage may stand before; empty: none */
 	size_t reaches;        /* how many stages read other collections, at any depth */
 	struct projection_at *projections;
