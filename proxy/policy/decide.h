@@ -20,6 +20,8 @@ struct deciding {
 	const struct virtual_view *virtual;
 	struct bytes rows; /* the row filter with the user's values; or empty */
 	bool rows_sealed;  /* its literals have their edits */
+	bool foreign_rows; /* a collection that the pipeline reads as well has a row filter */
+	bool counts_alike; /* likewise a min_group */
 	bool asks;         /* the command can be a question for statistics */
 	bool explains;     /* the command is not carried out: `explain` takes the place of `read` */
 };

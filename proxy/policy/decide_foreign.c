@@ -66,6 +66,8 @@ static bool choose_foreign(struct placing *p, struct bytes name, struct foreign 
 		d->plan->needs = f->plan.needs;
 		return false;
 	}
+	d->foreign_rows |= f->d.rows.len > 0;
+	d->counts_alike |= f->d.virtual && f->d.virtual->min_group;
 	/* Whatever is put into the request belongs to the one plan that there is. */
 	f->d.plan = d->plan;
 	if (p->named)

@@ -237,7 +237,7 @@ static bool finish(struct asking *a)
 	d->plan->reply.statistics = a->statistics;
 	d->plan->reply.behind_barrier = true;
 	d->plan->reply.tree = open_tree(d);
-	return put_command(a);
+	return put_command(a) && check_collation(d, d->c->body, NULL);
 }
 
 bool decide_statistics(struct deciding *d)

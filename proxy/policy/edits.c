@@ -119,14 +119,22 @@ static bool is_simple(const struct element *collation)
 	       bytes_equal_str(element_string(&locale), "simple");
 }
 
+/* Equality that chooses rows, breaks the glass or counts who is alike is meant as it is
+ * written. */
+static bool needs_simple_collation(const struct deciding *d)
+{
+	return d->rows.len || d->foreign_rows || d->plan->glass || d->counts_alike ||
+	       (d->virtual && d->virtual->min_group) ||
+	       (d->grant && d->grant->statistics.min_group);
+}
+
 bool check_collation(struct deciding *d, struct bytes holder, const struct element *collation)
 {
 	struct edit *edit;
 	struct buf built;
 	size_t begun;
 
-	/* Equality that breaks the glass is meant as it is written. */
-	if (!d->rows.len && !d->plan->glass)
+	if (!needs_simple_collation(d))
 		return true;
 	if (collation)
 		return is_simple(collation) || fault_name(d->why, FAULT_COLLATION, collation->name);

@@ -14,6 +14,7 @@ USERS = {
     "vip": (["vip_team"], {}, None),
     "privacy": (["privacy"], {}, None),
     "ana": (["analyst"], {}, None),
+    "dan": (["desk"], {"ward": "W1"}, None),
 }
 
 # name: (ward, flags).  Dora's flags are in an array; Ada and Bruno are protected by name.
@@ -198,3 +199,24 @@ def test_exclusive_roles_in_the_users_file(proxy, clients):
     finally:
         users.write_text(before)
     assert proxy.reload()
+
+
+def test_joined_rows_are_compared_byte_by_byte(patients, clients, upstream):
+    """Whatever the collation of the command, or of the collection that they are joined to."""
+    patients("job").insert_one({"name": "Hana", "ssn": "1", "ward": "w1", "illness": "Flu"})
+    with upstream.client() as direct:
+        direct.clinic.drop_collection("heads")
+        direct.clinic.create_collection("heads", collation={"locale": "en", "strength": 2})
+        direct.clinic.heads.insert_one({"head": "dan"})
+        like = list(direct.clinic.heads.aggregate([{"$unionWith": {
+            "coll": "patients", "pipeline": [{"$match": {"ward": "W1"}}]}}],
+            collation={"locale": "en", "strength": 2}))
+        assert any(d.get("ward") == "w1" for d in like)  # as the database compares if asked to
+    heads = clients["dan"].clinic.heads
+    for stage in ({"$unionWith": "patients"},
+                  {"$unionWith": {"coll": "patients", "pipeline": []}},
+                  {"$lookup": {"from": "patients", "pipeline": [], "as": "all"}}):
+        found = list(heads.aggregate([stage]))
+        wards = [d["ward"] for d in found + found[0].get("all", []) if "ward" in d]
+        assert wards == ["W1"] * len(NURSE), stage
+        refused(heads.aggregate, [stage], collation={"locale": "en", "strength": 2})
