@@ -19,11 +19,14 @@ static bool node_is_gone(const struct view_node *node, bool below)
  * Deeper down servers differ in what they do to arrays on the way. */
 bool can_uncover(const struct secure_view *view, struct bytes path, struct bytes *hidden)
 {
+	const struct view_node *node;
 	struct bytes rest = path;
 	bool at;
 
-	return path_next(&rest, hidden) &&
-	       node_is_gone(view_node_of(&view->root, *hidden, &at), at);
+	if (!path_next(&rest, hidden))
+		return false;
+	node = view_node_of(&view->root, *hidden, &at);
+	return node_is_gone(node, at);
 }
 
 /* In a policy of default deny every new name is one. */

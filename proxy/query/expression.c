@@ -111,7 +111,10 @@ static bool check_conversion(const struct element *e, struct fault *why)
 static bool add_operator(
 	struct analysis *a, const struct element *e, const char *place, struct fault *why)
 {
-	switch (expression_operator(e->name)) {
+	enum expression_treatment operator= expression_operator(e->name);
+
+	a->partial |= operator!= EXPRESSION_LITERAL && operator!= EXPRESSION_TOTAL;
+	switch (operator) {
 	case EXPRESSION_LITERAL:
 		return true;
 	case EXPRESSION_WHOLE:
@@ -120,6 +123,7 @@ static bool add_operator(
 	case EXPRESSION_CONVERT:
 		return check_conversion(e, why) && add_each(a, e->value, USE_COMPUTE, place, why);
 	case EXPRESSION_ANY:
+	case EXPRESSION_TOTAL:
 		return analyse_expression(a, e, USE_COMPUTE, place, why);
 	case EXPRESSION_UNKNOWN:
 		break;

@@ -138,6 +138,16 @@ static bool add_branches(struct analysis *a, const struct element *e, struct byt
 	return true;
 }
 
+/* The row filter and this may run in any order: an error would tell. */
+static bool add_expression(struct analysis *a, const struct element *e, struct fault *why)
+{
+	a->partial = false;
+	if (!analyse_expression(a, e, USE_COMPUTE, "$expr", why))
+		return false;
+	a->raises |= a->partial;
+	return true;
+}
+
 static bool add_logical(struct analysis *a, const struct element *e, struct bytes above,
 	const char *place, struct fault *why)
 {
@@ -145,9 +155,7 @@ static bool add_logical(struct analysis *a, const struct element *e, struct byte
 	case LOGICAL_BRANCHES:
 		return add_branches(a, e, above, place, why);
 	case LOGICAL_EXPR:
-		/* The row filter and this may run in any order: an error would tell. */
-		a->raises = true;
-		return analyse_expression(a, e, USE_COMPUTE, "$expr", why);
+		return add_expression(a, e, why);
 	case LOGICAL_COMMENT:
 		return fault_name(why, FAULT_FILTER_COMMENT, e->name);
 	case LOGICAL_HARMLESS:

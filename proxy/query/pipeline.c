@@ -100,6 +100,18 @@ static bool group_key(
 	return true;
 }
 
+/* By what a stage orders and parts documents: an encrypted field has no order. */
+static bool order_of(struct analysis *a, const struct element *e, struct fault *why)
+{
+	struct element sort, parts;
+
+	if (doc_find(e->value, "sortBy", &sort) && sort.type == TYPE_DOCUMENT &&
+		!analyse_sort(a, sort.value, "sortBy", why))
+		return false;
+	return !doc_find(e->value, "partitionBy", &parts) ||
+	       analyse_expression(a, &parts, USE_GROUP, "partitionBy", why);
+}
+
 static bool group_accumulator(
 	struct analysis *a, struct shape *next, const struct element *e, struct fault *why)
 {
@@ -120,7 +132,8 @@ static bool group_accumulator(
 	case ACCUMULATOR_UNPROVEN:
 		analysis_unproven(a, op.name);
 		shape_put(a, next, e->name, SHAPE_COMPUTED, e->name);
-		return known_names_only(a, op.value, why);
+		return known_names_only(a, op.value, why) &&
+		       (op.type != TYPE_DOCUMENT || order_of(a, &op, why));
 	case ACCUMULATOR_AVERAGE:
 		if (!analyse_expression(a, &op, USE_AVERAGE, "$group", why))
 			return false;
@@ -243,10 +256,36 @@ static bool stage_unproven(
 	a->reaches += reaches(e->name);
 	if (element_is_document(e) && !known_names_only(a, e->value, why))
 		return false;
+	if (e->type == TYPE_DOCUMENT && !order_of(a, e, why))
+		return false;
 	/* Of what comes out no path is known: whatever it is, the barrier was before it. */
 	if (reshapes)
 		a->shape = (struct shape){.whole = false};
 	return note_added(a, e, why);
+}
+
+/* Each pipeline of $facet gets the documents that came in. */
+static bool stage_facet(struct analysis *a, const struct element *e, struct fault *why)
+{
+	struct shape before = a->shape;
+	struct bytes stage = a->stage;
+	struct doc_iter it;
+	struct element pipeline;
+
+	analysis_unproven(a, e->name);
+	if (e->type != TYPE_DOCUMENT)
+		return fault_name(why, FAULT_WRONG_TYPE, e->name);
+	it = doc_iter_of(e->value);
+	while (doc_next(&it, &pipeline)) {
+		a->shape = shape_copy(a, &before);
+		if (pipeline.type != TYPE_ARRAY)
+			return fault_name(why, FAULT_WRONG_TYPE, pipeline.name);
+		if (!analyse_pipeline(a, pipeline.value, why))
+			return false;
+	}
+	a->stage = stage;
+	a->shape = (struct shape){.whole = false};
+	return true;
 }
 
 static bool read_stage(
@@ -284,6 +323,7 @@ static bool read_stage(
 		a->first = e->name;
 		return stage_unproven(a, e, false, why);
 	case STAGE_FACET:
+		return stage_facet(a, e, why);
 	case STAGE_RESHAPES:
 		return stage_unproven(a, e, true, why);
 	case STAGE_UNKNOWN:

@@ -83,7 +83,8 @@ struct analysis {
 	struct shape shape;    /* of what comes out */
 	bool grouped;          /* a reply's document is no longer one stored document */
 	bool writes_pipeline;  /* an update by pipeline */
-	bool raises;           /* an expression in a filter could raise an error */
+	bool partial;          /* an expression could raise an error on some value */
+	bool raises;           /* such a one stands in a filter */
 	struct bytes stage;    /* the element of the pipeline that is being read; or empty */
 	struct bytes first;    /* a construct that no stage may stand before; empty: none */
 	size_t reaches;        /* how many stages read other collections, at any depth */
@@ -108,6 +109,8 @@ bool shape_use_numbers(
 bool shape_origin(const struct analysis *a, struct bytes path, struct bytes *origin);
 void shape_put(struct analysis *a, struct shape *s, struct bytes path, enum shape_kind kind,
 	struct bytes origin);
+/* A copy that grows by itself. */
+struct shape shape_copy(struct analysis *a, const struct shape *from);
 /* What `path` and all below it are in `from`, put into `to`. */
 void shape_carry(struct analysis *a, const struct shape *from, struct bytes path, struct shape *to);
 
