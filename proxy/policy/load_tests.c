@@ -7,6 +7,7 @@
 /* As in users.yaml: texts, whatever they look like. */
 static bool load_attributes(struct loader *l, const struct yaml_node *node, struct policy_test *t)
 {
+	bool fine = true;
 	struct buf out;
 	size_t begun;
 
@@ -15,14 +16,16 @@ static bool load_attributes(struct loader *l, const struct yaml_node *node, stru
 	buf_init(&out, DOC_MAX_LEN);
 	begun = doc_begin(&out);
 	for (size_t i = 0; i < node->count; i++) {
-		if (!load_is_text(l, &node->children[i]))
-			break;
+		if (!load_is_text(l, &node->children[i])) {
+			fine = false;
+			continue;
+		}
 		doc_put_string(&out, node->children[i].key, node->children[i].text);
 	}
 	doc_end(&out, begun);
 	t->attributes = load_copy(l, buf_bytes(&out));
 	buf_fini(&out);
-	return l->complaints->count == 0;
+	return fine;
 }
 
 static bool load_lists(struct loader *l, const struct yaml_node *node, struct policy_test *t)
@@ -76,17 +79,39 @@ static bool load_expect(struct loader *l, const struct yaml_node *node, struct p
 	return load_document(l, yaml_get(node, "command"), &t->command);
 }
 
-/* Which collection or view the document is one of; without a word the only collection. */
+/* The one collection that the role's grants name. */
+static struct bytes only_collection(struct loader *l, const struct policy_test *t)
+{
+	const struct policy *p = l->policy;
+	const struct role *role = policy_role(p, t->role);
+	struct bytes only = {0};
+
+	if (p->ncollections == 1)
+		return p->collections[0].ns;
+	for (size_t i = 0; role && i < role->ngrants; i++) {
+		const struct grant *g = &role->grants[i];
+		struct bytes ns = arena_dotted(&l->scratch, g->db, g->collection);
+		const struct collection *c = policy_collection(p, ns);
+
+		if (!c || (only.len && !bytes_equal(only, c->ns)))
+			return bytes_of("", 0);
+		only = c->ns;
+	}
+	return only;
+}
+
+/* Which collection or view the document is one of; without a word the only one that the role
+ * has. */
 static bool load_test_namespace(
 	struct loader *l, const struct yaml_node *node, struct policy_test *t)
 {
 	const struct yaml_node *ns = yaml_get(node, "namespace");
 	const struct policy *p = l->policy;
 
-	if (!ns && p->ncollections == 1) {
-		t->ns = p->collections[0].ns;
+	if (!ns)
+		t->ns = only_collection(l, t);
+	if (t->ns.len)
 		return true;
-	}
 	if (!ns)
 		return complain(l->complaints, node->at, "namespace: db.collection",
 			"the test does not say which collection its document is of");
