@@ -1,24 +1,9 @@
 #include "policy/barrier.h"
-#include "policy/decide.h"
+#include "policy/foreign.h"
 #include "query/operators.h"
 
 /* Stages that read other collections: each of these is read as the same role may see it,
  * through stages of its own at the head of the sub-pipeline. */
-
-struct placing {
-	struct deciding *d;
-	size_t placed;
-	struct deciding *named; /* when only those are looked for whose subjects are to be named */
-	size_t nnamed;
-};
-
-/* Another collection, decided as a command of its own under the same role. */
-struct foreign {
-	struct deciding d;
-	struct plan plan;
-	struct bytes
-		match; /* a stage behind the barrier that stands for a foreignField; or empty */
-};
 
 static bool refuse_stage(const struct placing *p, const struct element *stage)
 {
@@ -41,7 +26,7 @@ static bool add_named(struct placing *p, const struct deciding *f)
 	return true;
 }
 
-static bool choose_foreign(struct placing *p, struct bytes name, struct foreign *f)
+bool choose_foreign(struct placing *p, struct bytes name, struct foreign *f)
 {
 	struct deciding *d = p->d;
 
@@ -62,6 +47,7 @@ static bool choose_foreign(struct placing *p, struct bytes name, struct foreign 
 	f->d.asks = false;
 	f->d.view = NULL;
 	f->d.rows = bytes_of("", 0);
+	f->d.rows_sealed = false;
 	if (!choose_grant(&f->d, ACTION_READ)) {
 		d->plan->needs = f->plan.needs;
 		return false;
@@ -132,7 +118,7 @@ struct lookup {
 	struct bytes holder; /* the stage's document */
 };
 
-static bool read_path(struct placing *p, const struct element *field, struct bytes *path)
+bool foreign_path(struct placing *p, const struct element *field, struct bytes *path)
 {
 	if (field->type != TYPE_STRING)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, field->name);
@@ -146,7 +132,7 @@ static bool read_path(struct placing *p, const struct element *field, struct byt
 }
 
 /* foreignField is matched on what is stored: that must be what the role sees. */
-static bool is_stored_plain(const struct foreign *f, struct bytes path)
+bool foreign_is_stored_plain(const struct foreign *f, struct bytes path)
 {
 	const struct view_node *node;
 	bool at;
@@ -191,10 +177,10 @@ static bool check_foreign_field(struct placing *p, const struct foreign *f, stru
 		return true;
 	if (!l->local_field.type)
 		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("localField"));
-	if (!read_path(p, &l->local_field, &l->local_path) ||
-		!read_path(p, &l->foreign_field, &l->foreign_path))
+	if (!foreign_path(p, &l->local_field, &l->local_path) ||
+		!foreign_path(p, &l->foreign_field, &l->foreign_path))
 		return false;
-	return is_stored_plain(f, l->foreign_path) || !shows_sealed(f, l->foreign_path) ||
+	return foreign_is_stored_plain(f, l->foreign_path) || !shows_sealed(f, l->foreign_path) ||
 	       fault_name(p->d->why, FAULT_FOREIGN_FIELD, element_string(&l->foreign_field));
 }
 
@@ -318,7 +304,7 @@ static bool place_lookup(struct placing *p, const struct element *e)
 		return !l.pipeline.type || place_stages(p, l.pipeline.value);
 	if (!check_foreign_field(p, &f, &l))
 		return false;
-	if (l.foreign_field.type && !is_stored_plain(&f, l.foreign_path))
+	if (l.foreign_field.type && !foreign_is_stored_plain(&f, l.foreign_path))
 		f.match = match_shown(p, &l);
 	point_to(p, &f, &l.from);
 	return put_head(p, &f, l.pipeline.type ? &l.pipeline : NULL, e->value);
@@ -384,21 +370,6 @@ static bool place_union(struct placing *p, const struct element *e)
 	return put_head(p, &f, pipeline.type ? &pipeline : NULL, e->value);
 }
 
-/* $graphLookup has no place for a barrier: only what needs none can be walked. */
-static bool check_graph(struct placing *p, const struct element *e)
-{
-	struct element from;
-	struct foreign f;
-
-	if (e->type != TYPE_DOCUMENT || !options_stand_once(e->value, p->d->why) ||
-		!doc_find(e->value, "from", &from) || from.type != TYPE_STRING)
-		return fault_name(p->d->why, FAULT_WRONG_TYPE, bytes_str("from"));
-	if (!choose_foreign(p, element_string(&from), &f))
-		return false;
-	return p->named || (!f.d.virtual && f.d.view->transparent && !f.d.rows.len) ||
-	       refuse_stage(p, e);
-}
-
 static bool place_facet(struct placing *p, const struct element *e)
 {
 	struct doc_iter it = doc_iter_of(e->value);
@@ -428,7 +399,14 @@ static bool place_stage(struct placing *p, const struct element *e)
 	p->placed++;
 	if (stage == STAGE_LOOKUP)
 		return place_lookup(p, e);
-	return (stage == STAGE_UNION ? place_union : check_graph)(p, e);
+	return (stage == STAGE_UNION ? place_union : place_graph)(p, e);
+}
+
+static void put_behind(struct placing *p, enum edit_kind kind, const uint8_t *at)
+{
+	if (p->behind.len)
+		plan_edit(p->d, kind, at)->put = p->behind;
+	p->behind = bytes_of("", 0);
 }
 
 static bool place_stages(struct placing *p, struct bytes pipeline)
@@ -436,9 +414,12 @@ static bool place_stages(struct placing *p, struct bytes pipeline)
 	struct doc_iter it = doc_iter_of(pipeline);
 	struct element stage, e;
 
-	while (doc_next(&it, &stage))
+	while (doc_next(&it, &stage)) {
+		put_behind(p, EDIT_BEFORE, stage.whole.at);
 		if (!stage_field(&stage, &e, p->d->why) || !place_stage(p, &e))
 			return false;
+	}
+	put_behind(p, EDIT_APPEND, pipeline.at);
 	return true;
 }
 

@@ -225,20 +225,47 @@ def test_joins_see_the_other_collection_as_the_role_does(samples, writer, client
                   {"$lookup": {"from": "samples", "foreignField": "bands", "as": "x"}},
                   {"$lookup": {"from": "other", "pipeline": [], "as": "x"}},
                   {"$graphLookup": {"from": "samples", "startWith": "$open",
+                                    "connectFromField": "open", "connectToField": "bands",
+                                    "as": "g"}},
+                  {"$graphLookup": {"from": "samples", "startWith": "$open",
                                     "connectFromField": "open", "connectToField": "open",
+                                    "as": "g", "depthField": "d"}},
+                  {"$graphLookup": {"from": "samples", "startWith": "$open",
+                                    "connectFromField": "open", "connectToField": "open",
+                                    "as": "g.h"}},
+                  {"$graphLookup": {"from": "samples", "startWith": "$open",
+                                    "connectFromField": "open", "connectToField": "open",
+                                    "as": "g", "restrictSearchWithMatch": {"secret": 1}}},
+                  {"$graphLookup": {"from": "samples_view", "startWith": "$open",
+                                    "connectFromField": "kind", "connectToField": "kind",
                                     "as": "g"}}):
         with pytest.raises(OperationFailure) as caught:
             list(samples.aggregate([stage]))
-        assert caught.value.code in (13, 14)
+        assert caught.value.code in (13, 14, 40353)
+
+
+def test_a_walk_shows_what_the_role_sees(samples, clients):
+    walk = {"from": "samples", "startWith": "$open", "connectFromField": "open",
+            "connectToField": "open", "as": "g"}
+    shown = {d["_id"]: d for d in behind(samples)}
+    (found,) = samples.aggregate([{"$match": {"_id": 3}}, {"$graphLookup": walk}])
+    like = [i for i in range(40) if i % 7 == 3]
+    assert {d["_id"]: d for d in found["g"]} == {i: shown[i] for i in like}
+    mine = clients["site-a"].healthcare_db.samples
+    (found,) = mine.aggregate([{"$match": {"_id": 10}}, {"$graphLookup": walk}])
+    assert sorted(d["_id"] for d in found["g"]) == [i for i in like if i % 2 == 0]
+    (found,) = mine.aggregate([{"$match": {"_id": 10}}, {"$graphLookup": {
+        **walk, "startWith": "nothing"}}])
+    assert found["g"] == []
 
 
 def test_facets_inherit_the_view(samples):
     (found,) = samples.aggregate([{"$facet": {
-        "bands": [{"$sortByCount": "$bands"}], "secret": [{"$group": {"_id": "$secret"}}],
+        "bands": [{"$sortByCount": "$bands"}], "hidden": [{"$replaceWith": {"s": "$secret"}}, {"$sortByCount": "$s"}],
         "joined": [{"$limit": 1}, {"$lookup": {"from": "samples", "pipeline": [
             {"$group": {"_id": "$bands"}}], "as": "all"}}]}}])
     assert sorted(d["_id"] for d in found["bands"]) == ["high", "mid", "top"]
-    assert found["secret"] == [{"_id": None}]
+    assert [d["_id"] for d in found["hidden"]] == [None]
     assert sorted(d["_id"] for d in found["joined"][0]["all"]) == ["high", "mid", "top"]
 
 

@@ -45,6 +45,27 @@ def test_behind_the_barrier():
     assert told(facet, "--as", "doctor", "--attr", "hospital=X")["names_subjects"]
 
 
+def test_a_walk_is_held_to_the_rows():
+    """$graphLookup as it is sent: of the role's rows, and what it found read again."""
+    walk = {"from": "patients", "startWith": "$_id", "connectFromField": "metadata.parent",
+            "connectToField": "_id", "as": "family",
+            "restrictSearchWithMatch": {"personal_info.name": "Ada"}}
+    found = told({"aggregate": "patients", "$db": "healthcare_db", "cursor": {},
+                  "pipeline": [{"$graphLookup": walk}]}, "--as", "doctor",
+                 "--attr", "hospital=H-NORD")
+    joined = found["sent"]["pipeline"][-1]["$unionWith"]["pipeline"]
+    at = next(n for n, stage in enumerate(joined) if "$graphLookup" in stage)
+    sent, ids, read, gone = joined[at:at + 4]
+    rows, own = sent["$graphLookup"]["restrictSearchWithMatch"]["$and"]
+    assert rows == found["rows"]
+    assert own == {"personal_info.name": "<encrypted: personal_info.name>"}
+    assert ids == {"$addFields": {"__mw": {"$map": {"input": "$family", "in": "$$this._id"}}}}
+    assert read["$lookup"]["pipeline"][0] == {"$match": rows}
+    assert (read["$lookup"]["localField"], read["$lookup"]["as"]) == ("__mw", "family")
+    assert gone == {"$unset": "__mw"}
+    assert found["sent"]["collation"] == {"locale": "simple"}
+
+
 def test_refusals_say_why():
     found = told(FIND, "--as", "analyst", expect=1)
     assert found["verdict"] == "refused" and found["code"] == 13

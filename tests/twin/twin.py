@@ -201,8 +201,12 @@ class Twin:
                 secure.put(bson.encode({**command, "$db": SECURE}))
             waiting.append((number, kind, command, asked, secure))
         for number, kind, command, asked, secure in waiting:
-            replies = [Reply(connection.take()) for connection in asked]
-            wanted = Reply(secure.take()) if secure else None
+            try:
+                replies = [Reply(connection.take()) for connection in asked]
+                wanted = Reply(secure.take()) if secure else None
+            except TimeoutError as error:
+                raise AssertionError(f"no answer to number {number}: {self.user}: "
+                                     f"{bson.json_util.dumps(command)}") from error
             self.judge(number, kind, command, replies, wanted)
             self.drain(number, command, replies, asked)
         self.spent["reading"] += time.monotonic() - begun

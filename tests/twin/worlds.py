@@ -78,7 +78,7 @@ class Connection(wire.Client):
     """A user's connection that keeps replies as bytes."""
 
     def __init__(self, server, user, password):
-        super().__init__(server.port, server.ca)
+        super().__init__(server.port, server.ca, timeout=300)
         answer = self.login(user, password)
         assert answer["ok"] == 1, answer
 
