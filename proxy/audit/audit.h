@@ -20,9 +20,11 @@
 #include "util/buf.h"
 #include "util/complaint.h"
 
-#define AUDIT_LINE_MAX    65536u
-#define AUDIT_NAME_MAX    256u
-#define AUDIT_REQUEST_LEN 32u /* hex digits */
+#define AUDIT_LINE_MAX       65536u
+#define AUDIT_NAME_MAX       256u
+#define AUDIT_REQUEST_LEN    32u /* hex digits */
+#define AUDIT_SHAPE_MAX      16384u
+#define AUDIT_SHAPE_HASH_LEN 8u
 
 enum audit_durability { AUDIT_STRICT, AUDIT_FLUSH, AUDIT_NONE };
 
@@ -101,7 +103,8 @@ struct audit_record {
 	struct bytes request; /* AUDIT_REQUEST_LEN hex digits */
 	struct bytes cursor_of;
 	struct bytes on_behalf_of, purpose, ns, command;
-	struct bytes shape; /* JSON; its hash is added here */
+	struct bytes shape; /* JSON of AUDIT_SHAPE_MAX bytes at most; its hash is added here */
+	const uint8_t *shape_hash; /* of one that is longer, with `shape` empty; or NULL */
 	enum audit_decision decision;
 	struct bytes rule, policy;
 	size_t reason_len; /* of a reason that was given; 0: none */
@@ -126,6 +129,8 @@ struct audit_record {
 
 /* Appends what a record of an access or an intent says of who, for all of one connection's. */
 void audit_put_who(struct buf *out, const struct audit_record *record);
+/* What `shape_hash` is to hold. */
+void audit_shape_hash(struct bytes shape, uint8_t hash[AUDIT_SHAPE_HASH_LEN]);
 
 typedef void audit_done_fn(void *context, bool durable);
 

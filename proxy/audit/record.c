@@ -6,7 +6,6 @@
 #include "util/json.h"
 #include "util/memory.h"
 
-#define SHAPE_MAX   16384u
 #define LONG_SHAPE  "{\"?\":\"long\"}"
 #define TOKEN_TEXT  (2 * TOKEN_LEN + 4) /* quotes, '~' and a comma */
 /* `"part":N,"last":true,` and the keys around two lists. */
@@ -178,19 +177,24 @@ static const uint8_t *hash_of_shape(struct bytes shape)
 	return last.hash;
 }
 
-static void put_shape(struct buf *out, struct bytes shape, bool shortened)
+void audit_shape_hash(struct bytes shape, uint8_t hash[AUDIT_SHAPE_HASH_LEN])
 {
-	const uint8_t *hash;
+	memcpy(hash, hash_of_shape(shape), AUDIT_SHAPE_HASH_LEN);
+}
 
-	if (!shape.len)
+static void put_shape(struct buf *out, const struct audit_record *r, bool shortened)
+{
+	const uint8_t *hash = r->shape_hash;
+
+	if (!hash && !r->shape.len)
 		return;
-	hash = hash_of_shape(shape);
-	if (shape.len > SHAPE_MAX || shortened)
-		shape = bytes_str(LONG_SHAPE);
 	PUT(out, "\"shape\":");
-	buf_put(out, shape);
+	if (hash || r->shape.len > AUDIT_SHAPE_MAX || shortened)
+		PUT(out, LONG_SHAPE);
+	else
+		buf_put(out, r->shape);
 	PUT(out, ",\"shape_hash\":\"");
-	record_put_hex(out, hash, 8);
+	record_put_hex(out, hash ? hash : hash_of_shape(r->shape), AUDIT_SHAPE_HASH_LEN);
 	PUT(out, "\",");
 }
 
@@ -203,7 +207,7 @@ static void put_what(
 	put_text(out, KEY("purpose"), r->purpose, false);
 	put_text(out, KEY("ns"), r->ns, false);
 	put_text(out, KEY("command"), r->command, event == LINE_ACCESS || event == LINE_INTENT);
-	put_shape(out, r->shape, shortened);
+	put_shape(out, r, shortened);
 	if (event == LINE_REFUSAL || r->decision == AUDIT_REFUSE)
 		PUT(out, "\"decision\":\"refuse\",");
 	else

@@ -312,8 +312,10 @@ void send_in_background(struct worker *w, struct bytes document, server_id serve
 void forward(struct exchange *x);
 
 /* Records. */
-/* Of the exchange's command; in its arena. */
-struct bytes shape_of(struct exchange *x);
+/* Its shape, or the hash of one that is too long for a record, in the arena; `text` is written
+ * over. */
+void record_shape(struct audit_record *r, struct buf *text, struct arena *arena,
+	const struct policy *p, const struct plan *plan, const struct command *c);
 void prepare_record(struct exchange *x);
 /* Its texts outlive the session. */
 void keep_record(struct exchange *x);

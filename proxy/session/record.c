@@ -57,7 +57,7 @@ void prepare_record(struct exchange *x)
 	r->break_glass = x->broke_glass;
 	if (x->snapshot) {
 		r->policy = bytes_str(x->snapshot->policy->hash);
-		r->shape = shape_of(x);
+		record_shape(r, &x->worker->text, a, x->snapshot->policy, &x->plan, &x->command);
 	}
 }
 

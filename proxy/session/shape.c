@@ -6,13 +6,19 @@
 /* A command's shape: the names that MongoDB and the policy know, and types in place of
  * values.  Names of anybody's own choosing are counted, not written. */
 
-#define LONG_SHAPE "{\"?\":\"long\"}"
+/* Names that come again and again could make a shape longer than its message. */
+#define SHAPE_MAX    FRAME_MESSAGE_MAX
+#define LONG_SHAPE   "{\"?\":\"long\"}"
+#define DISTINCT_MAX 64u
+/* Bytes that finding distinct shapes compares: a tenth of a second. */
+#define COMPARED_MAX (1u << 30)
 
 struct shaping {
 	const struct collection *collection;
 	const struct virtual_view *view;
 	const struct command_row *row;
 	struct buf *out;
+	size_t compared;
 };
 
 static struct bytes type_text(uint8_t type)
@@ -136,19 +142,21 @@ static void put_document(struct shaping *s, struct bytes doc, struct bytes above
 	buf_put_u8(s->out, '}');
 }
 
-/* Where a shape that was just written begins; taken back if it stands there already. */
-static bool stands_already(const struct buf *out, const size_t *begins, size_t n, size_t begin)
+/* Whether what was just written from `begin` on is one of those before. */
+static bool stands_already(struct shaping *s, const size_t *begins, size_t n, size_t begin)
 {
+	const struct buf *out = s->out;
 	struct bytes fresh = bytes_of(out->at + begin, out->len - begin);
 
-	for (size_t i = 0; i < n; i++)
-		if (begins[i] + fresh.len <= begin &&
-			memcmp(out->at + begins[i], fresh.at, fresh.len) == 0)
+	for (size_t i = 0; i < n; i++) {
+		if (begins[i] + fresh.len > begin)
+			continue;
+		s->compared += fresh.len;
+		if (memcmp(out->at + begins[i], fresh.at, fresh.len) == 0)
 			return true;
+	}
 	return false;
 }
-
-#define DISTINCT_MAX 64u
 
 static void put_list_begin(struct shaping *s, size_t *n, size_t *begin)
 {
@@ -161,7 +169,8 @@ static void end_item(struct shaping *s, size_t begins[DISTINCT_MAX], size_t *n, 
 {
 	if (s->out->failed)
 		return;
-	if (*n == DISTINCT_MAX || stands_already(s->out, begins, *n, begin))
+	if (*n == DISTINCT_MAX || s->compared > COMPARED_MAX ||
+		stands_already(s, begins, *n, begin))
 		s->out->len = *n ? begin - 1 : begin;
 	else
 		begins[(*n)++] = begin;
@@ -292,26 +301,47 @@ static void put_first(struct shaping *s, const struct command *c)
 		buf_put(s->out, type_text(c->first.type));
 }
 
-struct bytes shape_of(struct exchange *x)
+/* False: it grew over the limit of `out`. */
+static bool put_shape(struct shaping *s, const struct plan *plan, const struct command *c)
 {
-	const struct policy *p = x->snapshot->policy;
-	const struct command_row *row = x->plan.row;
-	const struct command *c = &x->command;
-	struct buf *out = &x->worker->text;
+	buf_clear(s->out);
+	s->row = plan->row;
+	s->compared = 0;
+	buf_put_u8(s->out, '{');
+	put_name(s, bytes_str(s->row->name));
+	put_first(s, c);
+	put_fields(s, c, plan->fields_known);
+	buf_put_u8(s->out, '}');
+	return !s->out->failed;
+}
+
+/* The whole of it, so that also what a record cannot hold is told apart. */
+static uint8_t *hash_long_shape(
+	struct shaping *s, struct arena *arena, const struct plan *plan, const struct command *c)
+{
+	uint8_t *hash = arena_alloc(arena, AUDIT_SHAPE_HASH_LEN);
+	struct buf whole;
+
+	buf_init(&whole, SHAPE_MAX);
+	s->out = &whole;
+	audit_shape_hash(put_shape(s, plan, c) ? buf_bytes(&whole) : NAME(LONG_SHAPE), hash);
+	buf_fini(&whole);
+	return hash;
+}
+
+void record_shape(struct audit_record *r, struct buf *text, struct arena *arena,
+	const struct policy *p, const struct plan *plan, const struct command *c)
+{
 	struct shaping s = {
-		.collection = policy_collection(p, x->plan.ns),
-		.view = policy_view(p, x->plan.ns),
-		.row = row,
-		.out = out,
+		.collection = policy_collection(p, plan->ns),
+		.view = policy_view(p, plan->ns),
+		.out = text,
 	};
 
-	if (!row)
-		return NAME("{\"?\":1}");
-	buf_clear(out);
-	buf_put_u8(out, '{');
-	put_name(&s, bytes_str(row->name));
-	put_first(&s, c);
-	put_fields(&s, c, x->plan.fields_known);
-	buf_put_u8(out, '}');
-	return out->failed ? NAME(LONG_SHAPE) : arena_copy(&x->arena, buf_bytes(out));
+	if (!plan->row)
+		r->shape = NAME("{\"?\":1}");
+	else if (put_shape(&s, plan, c) && text->len <= AUDIT_SHAPE_MAX)
+		r->shape = arena_copy(arena, buf_bytes(text));
+	else
+		r->shape_hash = hash_long_shape(&s, arena, plan, c);
 }
