@@ -237,7 +237,8 @@ static bool open_file(struct starting *s)
 	char *path;
 	bool opened;
 
-	if (use && a->config.rotate_size && last->len >= a->config.rotate_size)
+	/* The last line of a file that is left is a checkpoint: else it is used until one is. */
+	if (use && a->config.rotate_size && last->len >= a->config.rotate_size && !a->chain.records)
 		use = false;
 	path = use ? memory_text(bytes_str(last->path))
 		   : log_file_name(a, s->gap ? (uint64_t)(s->witness_seq + 1) : a->chain.seq);
