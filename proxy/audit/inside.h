@@ -51,7 +51,9 @@ struct audit {
 	struct buf unwitnessed; /* checkpoint lines that are written but not yet synced */
 	struct batch kept;      /* records nobody waits for, of batches that failed */
 	struct record_scratch scratch;
-	uint64_t uncovered_us;  /* since when records wait for a checkpoint; 0: none do */
+	/* Since when records wait for a checkpoint; 0: none do.  The thread looks without the
+	 * lock how long it may sleep. */
+	_Atomic uint64_t uncovered_us;
 	uint64_t checkpoint_us; /* when the last one was written */
 	uint64_t tried_us;      /* when writing was last tried while stopped */
 	bool dead;              /* until a restart */
