@@ -83,6 +83,9 @@ void page_metrics(const struct page_facts *f, struct buf *out)
 		"counter", n.audit.failures);
 	put_metric(out, "mongoward_audit_stopped", "1 while the audit log cannot be written",
 		"gauge", n.audit.stopped);
+	put_metric(out, "mongoward_audit_reserved",
+		"1 while the log's disk is full and only roles with care have access", "gauge",
+		n.audit.reserved);
 	put_metric(out, "mongoward_audit_witnessed",
 		"1 while every witness has the last checkpoint", "gauge", n.audit.witnessed);
 	put_metric(out, "mongoward_upstream_servers", "Servers of the deployment", "gauge",

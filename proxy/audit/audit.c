@@ -47,6 +47,7 @@ static void free_all(struct audit *a)
 {
 	witnesses_close(a->witnesses);
 	log_file_fini(&a->file);
+	reserve_fini(&a->reserve);
 	if (a->folder_lock >= 0)
 		close(a->folder_lock);
 	locked_free(a->signer);
@@ -74,6 +75,7 @@ static struct audit *make(const struct audit_config *config)
 	pthread_cond_init(&a->queue_news, NULL);
 	pthread_cond_init(&a->parcel_done, NULL);
 	log_file_init(&a->file);
+	reserve_init(&a->reserve, config->directory, config->instance, config->reserve);
 	buf_init(&a->out, OUT_MAX);
 	buf_init(&a->fresh, UNWITNESSED_MAX);
 	buf_init(&a->unwitnessed, UNWITNESSED_MAX);
@@ -98,7 +100,8 @@ struct audit *audit_open(
 		else
 			a->witnesses = witnesses_open(&a->config, complaints);
 	}
-	if (a->witnesses && log_start(a, policy_hash, complaints)) {
+	if (a->witnesses && log_start(a, policy_hash, complaints) &&
+		writer_keep_reserve(a, complaints)) {
 		if (writer_start(a))
 			return a;
 		complain(complaints, (struct place){.file = "audit"}, NULL,
@@ -118,7 +121,12 @@ void audit_close(struct audit *a)
 
 bool audit_is_stopped(const struct audit *a)
 {
-	return atomic_load_explicit(&a->stopped, memory_order_relaxed);
+	return atomic_load_explicit(&a->state, memory_order_relaxed) != LOG_RUNS;
+}
+
+bool audit_is_stopped_for_all(const struct audit *a)
+{
+	return atomic_load_explicit(&a->state, memory_order_relaxed) == LOG_STOPPED;
 }
 
 void audit_numbers(struct audit *a, struct audit_numbers *n)
@@ -132,6 +140,7 @@ void audit_numbers(struct audit *a, struct audit_numbers *n)
 	n->syncs = a->syncs;
 	n->failures = a->failures;
 	n->stopped = audit_is_stopped(a);
+	n->reserved = n->stopped && !audit_is_stopped_for_all(a);
 	if (n->stopped)
 		snprintf(n->why, sizeof(n->why), "%s", a->why);
 	pthread_mutex_unlock(&a->lock);
@@ -210,6 +219,11 @@ void audit_submit(
 
 	bool counted = record->event == AUDIT_REFUSAL || record->event == AUDIT_LOGIN_FAILED;
 
+	/* What nobody waits for is little, and may not be lost. */
+	if (done && !record->care && audit_is_stopped(r->audit)) {
+		batch_wait(&p->refused, done, context, false);
+		return;
+	}
 	if (counted && flood_takes(r->audit->flood, record, clock_monotonic_us())) {
 		if (done)
 			batch_wait(&p->batch, done, context, true);

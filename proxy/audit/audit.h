@@ -11,7 +11,8 @@
  *
  * A write that fails stops access: audit_is_stopped turns true, all who wait are called
  * back with false, and the log tries again each second (docs/audit-format.md, "Full,
- * failing, gone").
+ * failing, gone").  When the disk is full, records with care go on as long as the reserve
+ * lasts; whoever waits for another one is called back with false.
  */
 #ifndef PROXY_AUDIT_AUDIT_H
 #define PROXY_AUDIT_AUDIT_H
@@ -39,6 +40,7 @@ struct audit_config {
 	bool witness_stdout;
 	uint64_t rotate_size;        /* bytes; 0: never */
 	uint64_t rotate_age_us;      /* 0: never */
+	uint64_t reserve;            /* bytes kept for records with care; 0: none */
 	uint32_t checkpoint_records; /* 1 … 1000 */
 	uint64_t checkpoint_every_us;
 	const char *accept_gap; /* why, or NULL */
@@ -58,11 +60,14 @@ struct audit *audit_open(
 void audit_close(struct audit *a);
 /* After a fork there is nothing to close; for tests that kill. */
 bool audit_is_stopped(const struct audit *a); /* cheap; any thread */
+/* Also for records with care: before, these have the reserve. */
+bool audit_is_stopped_for_all(const struct audit *a);
 
 struct audit_numbers {
 	uint64_t seq; /* of the next record */
 	uint64_t records, bytes, batches, syncs, failures;
 	bool stopped, witnessed; /* witnessed: every witness took the last checkpoint */
+	bool reserved;           /* stopped, but for records with care */
 	char why[160];           /* when stopped or not witnessed */
 };
 void audit_numbers(struct audit *a, struct audit_numbers *n);
@@ -93,6 +98,7 @@ enum audit_decision { AUDIT_UNDECIDED, AUDIT_ALLOW, AUDIT_REFUSE };
  * event needs them.  Everything is copied on submit. */
 struct audit_record {
 	enum audit_event event;
+	bool care; /* may use the reserve */
 	/* who */
 	uint64_t conn;
 	struct bytes client, tls, app, driver, user;

@@ -10,9 +10,16 @@
 #include "audit/flood.h"
 #include "audit/log_file.h"
 #include "audit/record.h"
+#include "audit/reserve.h"
 #include "audit/witness.h"
 
 #define CLUSTER_TIME_MAX 64u
+
+enum log_state {
+	LOG_RUNS,
+	LOG_RESERVED, /* the reserve is written to: for records with care */
+	LOG_STOPPED,
+};
 
 /* Records of one ring on their way; a ring has one that is being filled. */
 struct parcel {
@@ -60,7 +67,8 @@ struct audit {
 	char why[160];
 	uint64_t records, bytes, batches, syncs, failures;
 
-	atomic_bool stopped;
+	struct reserve reserve;
+	atomic_int state; /* enum log_state */
 
 	/* What waits for the writer. */
 	pthread_mutex_t queue_lock;

@@ -13,9 +13,15 @@
 #include "util/file.h"
 #include "util/memory.h"
 
+static int allocate_behind(int fd, off_t len)
+{
+	return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, len);
+}
+
 struct audit_system audit_system = {
 	.write_at = pwrite,
 	.sync = fdatasync,
+	.set_aside = allocate_behind,
 	.now_us = clock_realtime_us,
 };
 
@@ -105,24 +111,36 @@ bool log_file_is_in_place(struct log_file *f)
 	return true;
 }
 
-static bool write_all(struct log_file *f, struct bytes lines)
+static ssize_t write_once(struct log_file *f, struct bytes lines, uint64_t at)
 {
 	ssize_t n;
 
 	do
-		n = audit_system.write_at(f->fd, lines.at, lines.len, (off_t)f->size);
+		n = audit_system.write_at(f->fd, lines.at, lines.len, (off_t)at);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return say(f, "write");
-	if ((size_t)n == lines.len)
+	return n;
+}
+
+static bool write_all(struct log_file *f, struct bytes lines)
+{
+	ssize_t n = write_once(f, lines, f->size);
+
+	if (n >= 0 && (size_t)n == lines.len)
 		return true;
-	/* Why, only the next write would tell; a full disk is what it nearly always is. */
-	snprintf(f->why, sizeof(f->why), "short write: is the disk full?");
-	return false;
+	/* Why a write was short, only the next one tells. */
+	if (n >= 0) {
+		lines = bytes_from(lines, (size_t)n);
+		n = write_once(f, lines, f->size + (uint64_t)n);
+		if (n >= 0)
+			errno = ENOSPC;
+	}
+	f->full = errno == ENOSPC || errno == EDQUOT;
+	return say(f, "write");
 }
 
 enum log_file_result log_file_append(struct log_file *f, struct bytes lines, bool sync)
 {
+	f->full = false;
 	if (!write_all(f, lines))
 		return cut_back(f);
 	f->size += lines.len;

@@ -22,6 +22,7 @@ struct log_file {
 	int fd; /* -1: none */
 	uint64_t size;
 	uint64_t opened_us; /* monotonic */
+	bool full;          /* it failed because the disk is */
 	char why[LOG_FILE_WHY_MAX];
 };
 

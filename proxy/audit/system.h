@@ -8,7 +8,8 @@
 struct audit_system {
 	ssize_t (*write_at)(int fd, const void *at, size_t len, off_t offset);
 	int (*sync)(int fd);
-	int64_t (*now_us)(void); /* CLOCK_REALTIME */
+	int (*set_aside)(int fd, off_t len); /* blocks behind the file's end; -1 and errno */
+	int64_t (*now_us)(void);             /* CLOCK_REALTIME */
 };
 
 /* Changed, if ever, while no log is open. */

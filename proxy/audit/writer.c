@@ -32,21 +32,71 @@ char *log_file_name(const struct audit *a, uint64_t seq)
 
 /* ------------------------------------------------------------------ stop and go */
 
-static void stop_access(struct audit *a, const char *why, bool for_good)
+static enum log_state state_of(const struct audit *a)
 {
-	if (!atomic_load(&a->stopped))
-		log_error("audit", "access is stopped: %s", why);
-	snprintf(a->why, sizeof(a->why), "%s", why);
-	a->dead |= for_good;
-	a->failures++;
-	a->tried_us = clock_monotonic_us();
-	atomic_store(&a->stopped, true);
+	return (enum log_state)atomic_load(&a->state);
 }
 
+static void note_failure(struct audit *a, const char *why)
+{
+	snprintf(a->why, sizeof(a->why), "%s", why);
+	a->failures++;
+	a->tried_us = clock_monotonic_us();
+}
+
+static void stop_access(struct audit *a, const char *why, bool for_good)
+{
+	if (state_of(a) != LOG_STOPPED)
+		log_error("audit", "access is stopped: %s", why);
+	note_failure(a, why);
+	a->dead |= for_good;
+	atomic_store(&a->state, LOG_STOPPED);
+}
+
+/* The disk is full: what was set aside becomes the log's next file.  Its last file ends
+ * without a checkpoint, for which there is no room. */
+static void use_reserve(struct audit *a, const char *why)
+{
+	char *path = log_file_name(a, a->chain.seq);
+	bool used = reserve_use(&a->reserve, &a->file, path);
+
+	free(path);
+	if (!used) {
+		stop_access(a, why, false);
+		return;
+	}
+	log_error("audit", "access is stopped but for roles with care: %s", why);
+	note_failure(a, why);
+	atomic_store(&a->state, LOG_RESERVED);
+}
+
+/* With what is set aside, all may write. */
 static void go_on(struct audit *a)
 {
-	atomic_store(&a->stopped, false);
+	if (reserve_keep(&a->reserve) == RESERVE_NO_ROOM) {
+		atomic_store(&a->state, LOG_RESERVED);
+		return;
+	}
+	atomic_store(&a->state, LOG_RUNS);
 	log_info("audit", "the log is written again: access goes on");
+}
+
+bool writer_keep_reserve(struct audit *a, struct complaints *complaints)
+{
+	switch (reserve_keep(&a->reserve)) {
+	case RESERVE_KEPT:
+		return true;
+	case RESERVE_NO_ROOM:
+		note_failure(a, a->reserve.why);
+		log_error("audit", "access is stopped but for roles with care: there is no room "
+				   "for audit.reserve");
+		atomic_store(&a->state, LOG_RESERVED);
+		return true;
+	case RESERVE_IMPOSSIBLE:
+		break;
+	}
+	return complain(complaints, (struct place){.file = a->reserve.path},
+		"audit.reserve: 0 does without it", "%s", a->reserve.why);
 }
 
 void writer_lost(struct audit *a, const char *why)
@@ -100,7 +150,10 @@ static bool append(struct audit *a, const struct chain *before, bool sync)
 		return true;
 	}
 	a->chain = *before;
-	stop_access(a, a->file.why, result == LOG_FILE_BROKEN);
+	if (result == LOG_FILE_CUT && a->file.full && state_of(a) == LOG_RUNS)
+		use_reserve(a, a->file.why);
+	else
+		stop_access(a, a->file.why, result == LOG_FILE_BROKEN);
 	return false;
 }
 
@@ -158,8 +211,9 @@ static bool rotate(struct audit *a)
 	path = log_file_name(a, a->chain.seq);
 	opened = log_file_open(&a->file, path, 0);
 	free(path);
+	/* A new file takes room as well. */
 	if (!opened)
-		stop_access(a, a->file.why, false);
+		use_reserve(a, a->file.why);
 	return opened;
 }
 
@@ -197,11 +251,11 @@ static bool write_list(struct audit *a, const struct parcel *list, const struct 
 
 	for (const struct parcel *p = list; p != end; p = p->next)
 		any |= p->batch.npieces != 0;
-	if (atomic_load(&a->stopped))
+	if (state_of(a) == LOG_STOPPED)
 		return false;
 	if (!any)
 		return true;
-	if (is_full(a) && !rotate(a))
+	if (state_of(a) == LOG_RUNS && is_full(a) && !rotate(a))
 		return false;
 	before = begin_lines(a, &stamp);
 	put_batch(a, &a->kept, &stamp);
@@ -317,6 +371,10 @@ static void try_again(struct audit *a, uint64_t now_us)
 	a->tried_us = now_us;
 	if (witnesses_are_gone(a->witnesses, now_us))
 		return;
+	if (state_of(a) == LOG_RESERVED) {
+		go_on(a);
+		return;
+	}
 	/* A rotation may be what failed; a checkpoint is as good a try as any line. */
 	if (log_file_is_in_place(&a->file) && write_checkpoint(a))
 		go_on(a);
@@ -335,12 +393,12 @@ static void do_what_is_due(struct audit *a)
 	uint64_t now_us = clock_monotonic_us();
 
 	pthread_mutex_lock(&a->lock);
-	if (atomic_load(&a->stopped))
-		try_again(a, now_us);
-	else if (witnesses_are_gone(a->witnesses, now_us))
+	if (state_of(a) != LOG_STOPPED && witnesses_are_gone(a->witnesses, now_us))
 		stop_access(a, "no witness could be written for an hour", false);
+	else if (state_of(a) != LOG_RUNS)
+		try_again(a, now_us);
 	count_floods(a, now_us, false);
-	if (!atomic_load(&a->stopped)) {
+	if (state_of(a) != LOG_STOPPED) {
 		if ((a->uncovered_us &&
 			    now_us - a->uncovered_us >= a->config.checkpoint_every_us) ||
 			now_us - a->checkpoint_us >= HOUR_US)
@@ -356,7 +414,7 @@ static void do_what_is_due(struct audit *a)
 static void wait_for_news(struct audit *a)
 {
 	struct timespec at;
-	int64_t ms = a->uncovered_us || atomic_load(&a->stopped) ? LOOK_BUSY_MS : LOOK_IDLE_MS;
+	int64_t ms = a->uncovered_us || state_of(a) != LOG_RUNS ? LOOK_BUSY_MS : LOOK_IDLE_MS;
 
 	clock_gettime(CLOCK_REALTIME, &at);
 	at.tv_nsec += (ms % 1000) * 1000000;
@@ -403,7 +461,7 @@ static void write_stop(struct audit *a)
 	struct stamp stamp;
 
 	count_floods(a, clock_monotonic_us(), true);
-	if (atomic_load(&a->stopped))
+	if (state_of(a) == LOG_STOPPED)
 		return;
 	before = begin_lines(a, &stamp);
 	chain_put(&a->chain, &a->out, &stamp, LINE_STOP, bytes_of("", 0));

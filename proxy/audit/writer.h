@@ -5,6 +5,8 @@
 
 #include "audit/inside.h"
 
+/* Sets the reserve aside, before anybody writes; without room only records with care are. */
+bool writer_keep_reserve(struct audit *a, struct complaints *complaints) MUST_CHECK;
 bool writer_start(struct audit *a) MUST_CHECK;
 /* Writes what is queued, `stop` and its checkpoint, and brings the witnesses up to it. */
 void writer_stop(struct audit *a);

@@ -32,7 +32,7 @@ const size_t config_nrows = COUNT_OF(config_rows);
 /* Options of later versions: an error instead of being read and ignored. */
 static const char *const unsupported[] = {"listen.proxy_protocol", "keys.buckets",
 	"keys.provider.key", "keys.provider.region", "audit.collection", "audit.syslog",
-	"audit.reserve", "audit.reader_key"};
+	"audit.reader_key"};
 
 const char *config_file(const char *named)
 {

@@ -278,6 +278,18 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 	       refuse(d, plan->needs ? FAULT_RELATION : FAULT_UNAUTHORIZED);
 }
 
+bool policy_cares(const struct policy *p, const struct facts *facts, struct bytes role_name)
+{
+	for (size_t i = 0; facts->user && i < facts->user->nroles; i++) {
+		const struct role *role = policy_role(p, facts->user->roles[i]);
+
+		if (role && role->care && role_applies(role, facts) &&
+			(!role_name.len || bytes_equal(role_name, role->name)))
+			return true;
+	}
+	return false;
+}
+
 bool policy_knows(
 	const struct policy *p, const struct facts *facts, struct bytes db, struct bytes collection)
 {

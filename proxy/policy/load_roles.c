@@ -6,8 +6,8 @@
 
 #include "util/civil.h"
 
-#define ROLE_KEYS        "grants auth until networks limits break_glass"
-#define ROLE_UNSUPPORTED "care on_behalf_of"
+#define ROLE_KEYS        "grants auth until networks limits break_glass care"
+#define ROLE_UNSUPPORTED "on_behalf_of"
 #define LIMIT_KEYS       "documents_per_day commands_per_minute"
 #define GRANT_KEYS       "namespace do rows see change purpose statistics"
 
@@ -334,6 +334,8 @@ static void load_role(struct loader *l, const struct yaml_node *node)
 	if (yaml_get(node, "limits"))
 		load_limits(l, yaml_get(node, "limits"), role);
 	p->nroles++;
+	if (yaml_get(node, "care"))
+		(void)load_bool(l, yaml_get(node, "care"), &role->care);
 	if (yaml_get(node, "grants"))
 		load_grants(l, yaml_get(node, "grants"), role);
 	if (yaml_get(node, "break_glass"))

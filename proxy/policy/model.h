@@ -265,6 +265,7 @@ struct role {
 	struct bytes *excludes;     /* roles that nobody may hold beside it */
 	size_t nexcludes;
 	bool alone; /* it excludes all others */
+	bool care;  /* keeps access longest when the audit log's disk is full */
 	uint8_t print[16];
 	struct place at;
 };

@@ -99,6 +99,10 @@ bool policy_still_allows(const struct policy *p, const struct facts *facts,
 void policy_show_validator(
 	const struct policy *p, struct bytes ns, struct bytes validator, struct buf *out);
 
+/* Whether a command that was decided under `role` keeps access longest; with an empty one,
+ * whether any active role of the user does. */
+bool policy_cares(const struct policy *p, const struct facts *facts, struct bytes role);
+
 /* Whether a user may know of a namespace, for listCollections and listDatabases: some
  * grant of an active role covers it. */
 bool policy_knows(const struct policy *p, const struct facts *facts, struct bytes db,

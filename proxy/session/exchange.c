@@ -238,6 +238,15 @@ static bool is_answered_here(const struct command_row *row)
 	return row && (row->how == HOW_LOCAL || row->how == HOW_OWN);
 }
 
+/* With the disk full, what the log still holds is for those who must not be without. */
+static bool check_care(struct exchange *x, struct fault *why)
+{
+	if (!audit_is_stopped(x->worker->server->parts.audit) ||
+		policy_cares(x->snapshot->policy, &x->facts, x->plan.role))
+		return true;
+	return fault_set(why, FAULT_AUDIT_STOPPED, "access is stopped but for roles with care");
+}
+
 static bool check_limits(struct exchange *x, struct fault *why)
 {
 	const struct policy *p = x->snapshot->policy;
@@ -289,7 +298,7 @@ static bool may_ask(struct exchange *x, struct fault *why)
 
 static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 {
-	if (audit_is_stopped(x->worker->server->parts.audit))
+	if (audit_is_stopped_for_all(x->worker->server->parts.audit))
 		return fault_set(why, FAULT_AUDIT_STOPPED, "access is stopped");
 	if (!transform_check_literals(x->snapshot->keyring, &x->command, why))
 		return false;
@@ -302,7 +311,8 @@ static bool decide(struct exchange *x, struct fault *why, unsigned *labels)
 		return false;
 	if (x->plan.row->id == COMMAND_GET_MORE && !open_get_more(x, why))
 		return false;
-	return check_limits(x, why) && break_glass(x, why) && place_transaction(x, why, labels);
+	return check_care(x, why) && check_limits(x, why) && break_glass(x, why) &&
+	       place_transaction(x, why, labels);
 }
 
 static void carry_out(struct exchange *x)

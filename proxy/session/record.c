@@ -1,5 +1,7 @@
 #include "session/inside.h"
 
+#include "util/clock.h"
+
 static void put_who(struct session *s, struct audit_record *r)
 {
 	r->conn = s->id;
@@ -116,7 +118,20 @@ void record_result(struct exchange *x, const struct disclosure *d)
 void submit_record(struct exchange *x, enum audit_event event, audit_done_fn *done)
 {
 	x->record.event = event;
+	x->record.care = audit_is_stopped(x->worker->server->parts.audit) && x->snapshot &&
+			 policy_cares(x->snapshot->policy, &x->facts, x->plan.role);
 	audit_submit(x->worker->ring, &x->record, done, x);
+}
+
+/* Who has logged in may be somebody for whom the log's reserve is. */
+static bool login_cares(struct session *s)
+{
+	struct facts facts = {.user = s->identity.user,
+		.method = s->identity.method,
+		.now_us = clock_realtime_us()};
+
+	memcpy(facts.address, s->address, sizeof(facts.address));
+	return policy_cares(worker_snapshot(s->worker)->policy, &facts, bytes_of("", 0));
 }
 
 void record_login(struct session *s, enum audit_event event, struct bytes user, int32_t code,
@@ -131,6 +146,7 @@ void record_login(struct session *s, enum audit_event event, struct bytes user, 
 		r.roles = s->identity.user->roles;
 		r.nroles = s->identity.user->nroles;
 	}
+	r.care = s->logged_in && audit_is_stopped(s->worker->server->parts.audit) && login_cares(s);
 	r.has_code = event == AUDIT_LOGIN_FAILED;
 	r.code = code;
 	audit_submit(s->worker->ring, &r, done, context);

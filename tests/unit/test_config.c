@@ -99,10 +99,12 @@ static const struct {
 	{"another sink", LISTEN UPSTREAM PARTS KEYS AUDIT_OF("collection: db.c"),
 		":6:64: 'audit.collection' is not supported by this version (leave it "
 		"out)\n"},
-	{"a reserve, a syslog, a reader's key",
+	{"a reserve", LISTEN UPSTREAM PARTS KEYS AUDIT_OF("reserve: 1GB"), NULL},
+	{"no reserve", LISTEN UPSTREAM PARTS KEYS AUDIT_OF("reserve: 0"), NULL},
+	{"a reserve that is too large", LISTEN UPSTREAM PARTS KEYS AUDIT_OF("reserve: 1001MB"),
+		":6:73: 'audit.reserve' is 1001MB; 0 to 1GB are allowed\n"},
+	{"a syslog, a reader's key",
 		LISTEN UPSTREAM PARTS KEYS AUDIT_OF("reserve: 1, syslog: 2, reader_key: 3"),
-		":6:64: 'audit.reserve' is not supported by this version (leave it "
-		"out)\n"
 		":6:76: 'audit.syslog' is not supported by this version (leave it "
 		"out)\n"
 		":6:87: 'audit.reader_key' is not supported by this version (leave it "

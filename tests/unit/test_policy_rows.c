@@ -178,6 +178,9 @@ static const struct {
 		"[read], purpose: [p]}], break_glass: {purpose: p, " NUMBERS ", grants: [" GRANT
 		"]}}}\n",
 		": 'p' is the purpose of an ordinary grant, too"},
+	{"care", "mongoward: 1\nroles: {a: {care: true}, b: {care: false}}\n", NULL},
+	{"some care", "mongoward: 1\nroles: {a: {care: some}}\n",
+		":2:19: true or false is expected"},
 	{"limits", LIMITS("{documents_per_day: 1, commands_per_minute: 1000000000000}"), NULL},
 	{"no limit", LIMITS("{}"), ":2:21: no limit is named"},
 	{"zero", LIMITS("{documents_per_day: 0}"), ":2:41: a whole number from 1 to"},
