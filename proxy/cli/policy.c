@@ -10,6 +10,7 @@
 #include "cli/policy_lints.h"
 #include "cli/policy_risk.h"
 #include "cli/policy_seal.h"
+#include "cli/policy_schema.h"
 #include "transform/policy_test.h"
 
 #define VAULT "encryption.__keyVault"
@@ -142,5 +143,7 @@ int cli_policy(int argc, char **argv)
 		return cli_policy_explain(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "seal") == 0)
 		return cli_policy_seal(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "schema") == 0)
+		return cli_policy_schema(argc - 1, argv + 1);
 	return check_or_test(argc, argv);
 }

@@ -247,7 +247,7 @@ static bool read_bucket(struct asking *a, const struct element *stage)
 	if (stage->type != TYPE_DOCUMENT)
 		return fault_name(a->d->why, FAULT_WRONG_TYPE, stage->name);
 	while (doc_next(&it, &output))
-		if (!load_has_word("groupBy boundaries default output", output.name))
+		if (!language_among("groupBy boundaries default output", output.name))
 			return refuse_asking(a, output.name);
 	if (!doc_find(stage->value, "groupBy", &by) ||
 		!doc_find(stage->value, "boundaries", &boundaries))

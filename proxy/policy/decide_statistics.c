@@ -114,7 +114,7 @@ static bool check_fields(struct asking *a, const char *allowed)
 	for (size_t i = 1; i < c->nfields; i++) {
 		const struct element *e = &c->fields[i];
 
-		if (command_field_is_generic(e->name) || load_has_word(allowed, e->name))
+		if (command_field_is_generic(e->name) || language_among(allowed, e->name))
 			continue;
 		if (e->type != TYPE_NULL)
 			return refuse_asking(a, e->name);

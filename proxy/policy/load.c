@@ -9,10 +9,6 @@
 #include "policy/seal.h"
 #include "util/memory.h"
 
-#define LANGUAGE_VERSION 1
-
-#define TOP_KEYS "mongoward classes collections relations views roles exclusive tests"
-
 static struct policy *policy_new(void)
 {
 	struct policy *p = memory_new(sizeof(*p));
@@ -48,11 +44,11 @@ static void check_file(struct loader *l, const struct yaml_node *root)
 
 	if (!load_is_mapping(l, root))
 		return;
-	load_check_keys(l, root, TOP_KEYS, "");
+	load_check_keys(l, root, LANGUAGE_OBJECT_FILE);
 	if (!version)
 		complain(l->complaints, root->at, "begin the file with `mongoward: 1`",
 			"the version of the language is missing");
-	else if (!yaml_int(version, &n) || n != LANGUAGE_VERSION)
+	else if (!yaml_int(version, &n) || n != POLICY_VERSION)
 		complain(l->complaints, version->at, "this build reads version 1",
 			"unknown version of the language");
 }

@@ -2,12 +2,6 @@
 
 #include "util/json.h"
 
-#define COLLECTION_KEYS     "subject fields unlisted accountable protected"
-#define CLASS_KEYS          "about quasi"
-#define FIELD_KEYS          "class type encrypt quasi"
-#define ENCRYPT_KEYS        "algorithm"
-#define ENCRYPT_UNSUPPORTED "lookup key"
-
 /* Kinds of quasi-identifiers; an empty list says that there are none. */
 static bool load_quasi(struct loader *l, const struct yaml_node *node, quasi_set *set)
 {
@@ -15,11 +9,9 @@ static bool load_quasi(struct loader *l, const struct yaml_node *node, quasi_set
 
 	for (size_t i = 0; fine && i < node->count; i++) {
 		const struct yaml_node *word = &node->children[i];
-		enum quasi_kind kind = QUASI_COUNT;
+		int kind;
 
-		if (word->kind == YAML_SCALAR)
-			kind = quasi_of_word(word->text);
-		if (kind == QUASI_COUNT)
+		if (!load_word(word, WORDS_QUASI, &kind))
 			return complain(l->complaints, word->at, QUASI_WORDS,
 				"unknown kind of quasi-identifier");
 		*set = (quasi_set)(*set | 1u << kind);
@@ -37,7 +29,7 @@ static void load_class_facts(
 	facts->at = node->key_at;
 	if (node->kind == YAML_NULL || node->kind == YAML_SCALAR)
 		return;
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, CLASS_KEYS, ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_CLASS))
 		return;
 	if (about)
 		(void)load_is_text(l, about);
@@ -124,14 +116,14 @@ static void load_encryption(
 	const struct yaml_node *algorithm = yaml_get(node, "algorithm");
 	struct policy *p = l->policy;
 	struct encrypted_field *e = &p->encrypted[p->nencrypted];
+	int deterministic;
 
-	if (!load_is_mapping(l, node) ||
-		!load_check_keys(l, node, ENCRYPT_KEYS, ENCRYPT_UNSUPPORTED))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_ENCRYPT))
 		return;
 	*e = (struct encrypted_field){.ns = ns, .path = field->path, .type = field->type};
-	if (algorithm && bytes_equal_str(algorithm->text, "deterministic"))
-		e->deterministic = true;
-	else if (!algorithm || !bytes_equal_str(algorithm->text, "random"))
+	if (algorithm && load_word(algorithm, WORDS_ALGORITHM, &deterministic))
+		e->deterministic = deterministic;
+	else
 		complain(l->complaints, algorithm ? algorithm->at : node->at,
 			"algorithm: deterministic or random",
 			"the algorithm is missing or unknown");
@@ -153,7 +145,7 @@ static void load_field(struct loader *l, const struct yaml_node *node, struct co
 	struct field *field = &c->fields[c->nfields];
 	int class;
 
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, FIELD_KEYS, ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_FIELD))
 		return;
 	if (!load_path(l, node->key_at, node->key, &field->path))
 		return;
@@ -223,7 +215,7 @@ static void load_subject_line(struct loader *l, const struct yaml_node *node, st
 	const struct yaml_node *of = yaml_get(node, "of");
 	const struct yaml_node *normalized = yaml_get(node, "normalized");
 
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, "of normalized", ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_SUBJECT))
 		return;
 	if (!of || !load_is_sequence(l, of) || !of->count || of->count > POLICY_SUBJECT_PATHS) {
 		complain(l->complaints, node->at, "{of: [path, …]}", "1 to %d paths are expected",
@@ -296,7 +288,7 @@ static void load_collection(struct loader *l, const struct yaml_node *node)
 		return;
 	if (policy_collection(p, c->ns))
 		complain(l->complaints, c->at, "keep one of them", "the collection stands twice");
-	if (!load_check_keys(l, node, COLLECTION_KEYS, ""))
+	if (!load_check_keys(l, node, LANGUAGE_OBJECT_COLLECTION))
 		return;
 	c->unlisted = p->restricted;
 	if (unlisted && (class = load_class_key(l, unlisted)) >= 0)

@@ -1,10 +1,5 @@
 #include "policy/loader.h"
 
-#define GLASS_KEYS     "purpose subjects per_day unreviewed_max grants"
-#define SUBJECTS_MAX   100
-#define PER_DAY_MAX    10000
-#define UNREVIEWED_MAX 10000
-
 /* The grants of a break-glass show single patients to somebody who names them: of one
  * collection that says whose its documents are, and to be read only. */
 static void check_grant(struct loader *l, const struct yaml_node *node, const struct grant *g)
@@ -75,7 +70,7 @@ void load_break_glass(struct loader *l, const struct yaml_node *node, struct rol
 	const struct yaml_node *grants = yaml_get(node, "grants");
 	struct break_glass *b;
 
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, GLASS_KEYS, ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_GLASS))
 		return;
 	b = role->break_glass = arena_alloc(&l->policy->arena, sizeof(*b));
 	if (!purpose) {
@@ -85,9 +80,9 @@ void load_break_glass(struct loader *l, const struct yaml_node *node, struct rol
 		b->purpose = load_copy(l, purpose->text);
 		check_purpose(l, purpose, role);
 	}
-	load_number(l, node, "subjects", SUBJECTS_MAX, &b->subjects);
-	load_number(l, node, "per_day", PER_DAY_MAX, &b->per_day);
-	load_number(l, node, "unreviewed_max", UNREVIEWED_MAX, &b->unreviewed_max);
+	load_number(l, node, "subjects", LANGUAGE_GLASS_SUBJECTS_MAX, &b->subjects);
+	load_number(l, node, "per_day", LANGUAGE_GLASS_PER_DAY_MAX, &b->per_day);
+	load_number(l, node, "unreviewed_max", LANGUAGE_GLASS_UNREVIEWED_MAX, &b->unreviewed_max);
 	if (!grants)
 		complain(l->complaints, node->at,
 			"grants: [{namespace: db.collection, do: [read], …}]",

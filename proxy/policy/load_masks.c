@@ -6,28 +6,6 @@
 
 #include "util/utf8.h"
 
-#define KEEP_MAX  1000
-#define EDGES_MAX 100
-
-static const char *const mask_names[MASK_COUNT] = {
-#define MASK(id, name) [MASK_##id] = name,
-#include "policy/masks.def"
-#undef MASK
-};
-
-/* What each kind takes beside `mask`, and what it cannot do without. */
-static const struct {
-	const char *keys;
-	const char *needed;
-} mask_keys[MASK_COUNT] = {
-	[MASK_CONSTANT] = {"value", "value"},
-	[MASK_PARTIAL] = {"keep_first keep_last with", NULL},
-	[MASK_PSEUDONYM] = {"scope", NULL},
-	[MASK_BANDS] = {"edges labels", "edges"},
-	[MASK_ROUND] = {"to", "to"},
-	[MASK_TRUNCATE] = {"to", "to"},
-};
-
 static bool load_constant(struct loader *l, const struct yaml_node *node, struct mask *m)
 {
 	const struct yaml_node *value = yaml_get(node, "value");
@@ -54,11 +32,11 @@ static bool load_partial(struct loader *l, const struct yaml_node *node, struct 
 	int64_t n = 0;
 	size_t bad;
 
-	if (first && !load_int(l, first, 0, KEEP_MAX, &n))
+	if (first && !load_int(l, first, 0, LANGUAGE_KEEP_MAX, &n))
 		return false;
 	m->keep_first = (uint32_t)n;
 	n = 0;
-	if (last && !load_int(l, last, 0, KEEP_MAX, &n))
+	if (last && !load_int(l, last, 0, LANGUAGE_KEEP_MAX, &n))
 		return false;
 	m->keep_last = (uint32_t)n;
 	m->with = bytes_str("*");
@@ -84,8 +62,11 @@ static bool load_pseudonym(struct loader *l, const struct yaml_node *node, const
 	const char *scope_role, struct mask *m)
 {
 	const struct yaml_node *scope = yaml_get(node, "scope");
-	bool of_view = scope_view && (!scope || bytes_equal_str(scope->text, "view"));
-	bool of_role = scope_role && (!scope || bytes_equal_str(scope->text, "role"));
+	enum word_list words = scope_view ? WORDS_SCOPE_OF_VIEW : WORDS_SCOPE_OF_ROLE;
+	int which = scope_view ? SCOPE_VIEW : SCOPE_ROLE;
+	bool fits = !scope || load_word(scope, words, &which);
+	bool of_view = fits && which == SCOPE_VIEW;
+	bool of_role = fits && which == SCOPE_ROLE;
 
 	if (of_view)
 		m->scope = bytes_str(arena_format(&l->policy->arena, "view:%s", scope_view));
@@ -103,9 +84,9 @@ static bool load_edges(struct loader *l, const struct yaml_node *edges, struct m
 {
 	if (!load_is_sequence(l, edges))
 		return false;
-	if (edges->count < 1 || edges->count > EDGES_MAX)
-		return complain(
-			l->complaints, edges->at, NULL, "1 to %d edges are expected", EDGES_MAX);
+	if (edges->count < 1 || edges->count > LANGUAGE_EDGES_MAX)
+		return complain(l->complaints, edges->at, NULL, "1 to %d edges are expected",
+			LANGUAGE_EDGES_MAX);
 	m->nedges = edges->count;
 	m->edges = arena_array(&l->policy->arena, m->nedges, sizeof(*m->edges));
 	for (size_t i = 0; i < m->nedges; i++) {
@@ -161,17 +142,13 @@ static bool load_round(struct loader *l, const struct yaml_node *node, struct ma
 
 static bool load_truncate(struct loader *l, const struct yaml_node *node, struct mask *m)
 {
-	static const char *const units[] = {
-		[UNIT_YEAR] = "year", [UNIT_MONTH] = "month", [UNIT_DAY] = "day"};
 	const struct yaml_node *to = yaml_get(node, "to");
+	int unit;
 
-	for (size_t i = 0; i < COUNT_OF(units); i++) {
-		if (to->kind == YAML_SCALAR && bytes_equal_str(to->text, units[i])) {
-			m->unit = (enum mask_unit)i;
-			return true;
-		}
-	}
-	return complain(l->complaints, to->at, NULL, "year, month or day is expected");
+	if (!load_word(to, WORDS_UNIT, &unit))
+		return complain(l->complaints, to->at, NULL, "year, month or day is expected");
+	m->unit = (enum mask_unit)unit;
+	return true;
 }
 
 static bool load_parameters(struct loader *l, const struct yaml_node *node, const char *scope_view,
@@ -199,21 +176,21 @@ static bool load_parameters(struct loader *l, const struct yaml_node *node, cons
 /* Keys of another kind of mask would mean nothing here. */
 static bool check_mask_keys(struct loader *l, const struct yaml_node *node, enum mask_kind kind)
 {
-	const char *needed = mask_keys[kind].needed;
+	const char *needed = language_mask_needs(kind);
 
 	for (size_t i = 0; i < node->count; i++) {
 		struct bytes key = node->children[i].key;
 
-		if (bytes_equal_str(key, "mask") || !load_has_word(LOAD_MASK_KEYS, key))
+		if (bytes_equal_str(key, "mask") || !language_has_key(LANGUAGE_OBJECT_MASK, key))
 			continue;
-		if (!load_has_word(mask_keys[kind].keys, key))
+		if (!language_among(language_mask_takes(kind), key))
 			return complain(l->complaints, node->children[i].key_at, NULL,
 				"'%.*s' means nothing to the mask %s", BYTES_ARG(key),
-				mask_names[kind]);
+				language_mask_name(kind));
 	}
-	if (needed && !yaml_get(node, needed))
+	if (*needed && !yaml_get(node, needed))
 		return complain(l->complaints, node->at, NULL, "the mask %s needs '%s'",
-			mask_names[kind], needed);
+			language_mask_name(kind), needed);
 	return true;
 }
 
@@ -222,51 +199,40 @@ const struct mask *load_mask(struct loader *l, const struct yaml_node *node, con
 {
 	const struct yaml_node *name = yaml_get(node, "mask");
 	struct mask *m = arena_alloc(&l->policy->arena, sizeof(*m));
+	int kind;
 
 	if (!name || !load_is_text(l, name))
 		return NULL;
-	for (int i = 0; i < MASK_COUNT; i++) {
-		if (!bytes_equal_str(name->text, mask_names[i]))
-			continue;
-		m->kind = (enum mask_kind)i;
-		if (check_mask_keys(l, node, m->kind) &&
-			load_parameters(l, node, scope_view, scope_role, m))
-			return m;
+	if (!load_word(name, WORDS_MASK, &kind)) {
+		complain(l->complaints, name->at,
+			"constant, partial, pseudonym, bands, round or truncate", "unknown mask");
 		return NULL;
 	}
-	complain(l->complaints, name->at, "constant, partial, pseudonym, bands, round or truncate",
-		"unknown mask");
-	return NULL;
+	m->kind = (enum mask_kind)kind;
+	if (!check_mask_keys(l, node, m->kind) ||
+		!load_parameters(l, node, scope_view, scope_role, m))
+		return NULL;
+	return m;
 }
 
 bool load_clearance(struct loader *l, const struct yaml_node *node, const char *scope_role,
 	enum clearance *clearance, const struct mask **mask)
 {
-	static const struct {
-		const char *name;
-		enum clearance clearance;
-	} words[] = {
-		{"plaintext", CLEAR_PLAINTEXT},
-		{"ciphertext", CLEAR_CIPHERTEXT},
-		{"remove", CLEAR_REMOVE},
-	};
+	int word;
 
 	*mask = NULL;
 	if (node->kind == YAML_MAPPING) {
 		*clearance = CLEAR_MASK;
-		if (!load_check_keys(l, node, LOAD_MASK_KEYS, "stored"))
+		if (!load_check_keys(l, node, LANGUAGE_OBJECT_MASK))
 			return false;
 		if (!yaml_get(node, "mask"))
 			return complain(l->complaints, node->at, "{mask: …}", "a mask is expected");
 		*mask = load_mask(l, node, NULL, scope_role);
 		return *mask != NULL;
 	}
-	for (size_t i = 0; node->kind == YAML_SCALAR && i < COUNT_OF(words); i++) {
-		if (bytes_equal_str(node->text, words[i].name)) {
-			*clearance = words[i].clearance;
-			return true;
-		}
-	}
-	return complain(l->complaints, node->at, "plaintext, ciphertext, remove or {mask: …}",
-		"unknown clearance");
+	if (!load_word(node, WORDS_CLEARANCE, &word))
+		return complain(l->complaints, node->at,
+			"plaintext, ciphertext, remove or {mask: …}", "unknown clearance");
+	*clearance = (enum clearance)word;
+	return true;
 }

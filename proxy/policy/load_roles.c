@@ -6,43 +6,26 @@
 
 #include "util/civil.h"
 
-#define ROLE_KEYS        "grants auth until networks limits break_glass care"
-#define ROLE_UNSUPPORTED "on_behalf_of"
-#define LIMIT_KEYS       "documents_per_day commands_per_minute"
-#define GRANT_KEYS       "namespace do rows see change purpose statistics"
-
-static uint32_t actions_of_word(struct bytes word)
-{
-	enum action action;
-	const char *name;
-
-	if (bytes_equal_str(word, "all"))
-		return ACTIONS_ALL;
-	for (size_t i = 0; (name = action_name(i, &action)); i++)
-		if (bytes_equal_str(word, name))
-			return action;
-	return ACTION_NONE;
-}
-
 static void load_actions(struct loader *l, const struct yaml_node *node, struct grant *g)
 {
 	if (!load_is_sequence(l, node))
 		return;
 	for (size_t i = 0; i < node->count; i++) {
 		const struct yaml_node *word = &node->children[i];
-		uint32_t actions;
+		int actions = ACTION_NONE;
 
 		if (!load_is_text(l, word))
 			continue;
-		actions = actions_of_word(word->text);
-		g->actions |= actions;
+		if (load_word(word, WORDS_ACTION, &actions))
+			g->actions |= (uint32_t)actions;
 		if (bytes_equal_str(word->text, "watch"))
 			complain(l->complaints, word->at, "leave it out",
 				"the action '%.*s' is not supported by this version",
 				BYTES_ARG(word->text));
 		else if (!actions)
 			complain(l->complaints, word->at,
-				"read, insert, update, delete, index, ddl, metadata or all",
+				"read, insert, update, delete, index, ddl, metadata, explain or "
+				"all",
 				"unknown action '%.*s'", BYTES_ARG(word->text));
 	}
 	if (!node->count)
@@ -172,7 +155,7 @@ void load_grant(struct loader *l, const struct yaml_node *node, const struct rol
 	g->role = role->name;
 	g->at = node->at;
 	g->rule = bytes_str(rule);
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, GRANT_KEYS, ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_GRANT))
 		return;
 	if (!ns || !actions) {
 		complain(l->complaints, node->at, "{namespace: db.collection, do: [read], …}",
@@ -204,12 +187,14 @@ static void load_auth(struct loader *l, const struct yaml_node *node, struct rol
 	for (size_t i = 0; i < node->count; i++) {
 		const struct yaml_node *word = &node->children[i];
 
-		if (word->kind == YAML_SCALAR && bytes_equal_str(word->text, "scram"))
-			role->auth_scram = true;
-		else if (word->kind == YAML_SCALAR && bytes_equal_str(word->text, "x509"))
-			role->auth_x509 = true;
-		else
+		int method;
+
+		if (!load_word(word, WORDS_AUTH, &method))
 			complain(l->complaints, word->at, "scram or x509", "unknown way to log in");
+		else if (method == AUTH_SCRAM)
+			role->auth_scram = true;
+		else
+			role->auth_x509 = true;
 	}
 	if (!role->auth_scram && !role->auth_x509)
 		complain(l->complaints, node->at, "auth: [scram, x509]", "nobody could log in");
@@ -226,32 +211,39 @@ static void load_until(struct loader *l, const struct yaml_node *node, struct ro
 		complain(l->complaints, node->at, "until: \"2027-06-30\"", "a date is expected");
 }
 
+/* The bits behind the slash; without one, all of them. */
+static bool parse_bits(const char *slash, unsigned all, unsigned *bits)
+{
+	*bits = all;
+	if (!slash)
+		return true;
+	if (!slash[1] || strlen(slash + 1) > 3 ||
+		strspn(slash + 1, "0123456789") != strlen(slash + 1))
+		return false;
+	*bits = (unsigned)strtoul(slash + 1, NULL, 10);
+	return *bits <= all;
+}
+
 static bool parse_network(const char *text, struct network *n)
 {
-	char copy[64], *slash, *end;
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char address[INET6_ADDRSTRLEN];
 	struct in_addr v4;
-	unsigned long bits;
 
-	snprintf(copy, sizeof(copy), "%s", text);
-	slash = strchr(copy, '/');
-	if (slash)
-		*slash++ = '\0';
-	if (inet_pton(AF_INET, copy, &v4) == 1) {
-		memset(n->address, 0, 10);
-		n->address[10] = n->address[11] = 0xff;
-		memcpy(n->address + 12, &v4, 4);
-		n->bits = 128;
-		bits = slash ? strtoul(slash, &end, 10) : 32;
-		if (slash && (*end || end == slash || bits > 32))
-			return false;
-		n->bits = 96 + (unsigned)bits;
-		return true;
-	}
-	if (inet_pton(AF_INET6, copy, n->address) != 1)
+	if (len >= sizeof(address))
 		return false;
-	bits = slash ? strtoul(slash, &end, 10) : 128;
-	n->bits = (unsigned)bits;
-	return !slash || (!*end && end != slash && bits <= 128);
+	memcpy(address, text, len);
+	address[len] = '\0';
+	if (inet_pton(AF_INET6, address, n->address) == 1)
+		return parse_bits(slash, 128, &n->bits);
+	if (inet_pton(AF_INET, address, &v4) != 1 || !parse_bits(slash, 32, &n->bits))
+		return false;
+	memset(n->address, 0, 10);
+	n->address[10] = n->address[11] = 0xff;
+	memcpy(n->address + 12, &v4, 4);
+	n->bits += 96;
+	return true;
 }
 
 static void load_networks(struct loader *l, const struct yaml_node *node, struct role *role)
@@ -273,21 +265,19 @@ static void load_networks(struct loader *l, const struct yaml_node *node, struct
 		complain(l->complaints, node->at, "leave it out for any", "no network is named");
 }
 
-#define LIMIT_MAX 1000000000000ll
-
 static void load_limit(
 	struct loader *l, const struct yaml_node *limits, const char *name, uint64_t *limit)
 {
 	const struct yaml_node *node = yaml_get(limits, name);
 	int64_t n;
 
-	if (node && load_int(l, node, 1, LIMIT_MAX, &n))
+	if (node && load_int(l, node, 1, LANGUAGE_LIMIT_MAX, &n))
 		*limit = (uint64_t)n;
 }
 
 static void load_limits(struct loader *l, const struct yaml_node *node, struct role *role)
 {
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LIMIT_KEYS, ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_LIMITS))
 		return;
 	load_limit(l, node, "documents_per_day", &role->limits.documents_per_day);
 	load_limit(l, node, "commands_per_minute", &role->limits.commands_per_minute);
@@ -324,7 +314,7 @@ static void load_role(struct loader *l, const struct yaml_node *node)
 	role->at = node->key_at;
 	if (policy_role(p, role->name))
 		complain(l->complaints, role->at, "keep one of them", "the role stands twice");
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, ROLE_KEYS, ROLE_UNSUPPORTED))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_ROLE))
 		return;
 	load_auth(l, yaml_get(node, "auth"), role);
 	if (yaml_get(node, "until"))

@@ -226,7 +226,7 @@ static void load_line(struct loader *l, const struct yaml_node *node, struct col
 	struct protected_rows *line = &c->protected_rows[c->nprotected];
 	const struct yaml_node *where = yaml_get(node, "where"), *only = yaml_get(node, "only");
 
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, "where only", ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_PROTECTED))
 		return;
 	if (!where || !only) {
 		complain(l->complaints, node->at, "{where: {path: value}, only: [role]}",

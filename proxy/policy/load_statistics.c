@@ -31,7 +31,7 @@ static void check_collection(struct loader *l, const struct yaml_node *node, con
 
 void load_statistics(struct loader *l, const struct yaml_node *node, struct grant *g)
 {
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, "min_group queries_per_day", ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_STATISTICS))
 		return;
 	g->statistics = (struct statistics_limits){
 		.min_group = STATISTICS_MIN_GROUP, .per_day = STATISTICS_PER_DAY};

@@ -1,9 +1,5 @@
 #include "policy/loader.h"
 
-#define TEST_KEYS        "name as namespace document row sees command expect"
-#define TEST_UNSUPPORTED "given reply"
-#define AS_KEYS          "role attributes purpose relations"
-
 /* As in users.yaml: texts, whatever they look like. */
 static bool load_attributes(struct loader *l, const struct yaml_node *node, struct policy_test *t)
 {
@@ -53,7 +49,7 @@ static bool load_as(struct loader *l, const struct yaml_node *node, struct polic
 	const struct yaml_node *purpose = yaml_get(node, "purpose");
 	const struct yaml_node *relations = yaml_get(node, "relations");
 
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, AS_KEYS, ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_AS))
 		return false;
 	if (!role || !load_is_text(l, role) || !policy_role(l->policy, role->text))
 		return complain(l->complaints, node->at, "as: {role: …}", "there is no such role");
@@ -68,14 +64,15 @@ static bool load_as(struct loader *l, const struct yaml_node *node, struct polic
 static bool load_expect(struct loader *l, const struct yaml_node *node, struct policy_test *t)
 {
 	const struct yaml_node *expect = yaml_get(node, "expect");
+	int allowed;
 
 	t->form = TEST_EXPECT;
 	if (!expect || !load_is_text(l, expect))
 		return complain(l->complaints, node->at, "expect: allowed or refused",
 			"the test expects nothing");
-	t->allowed = bytes_equal_str(expect->text, "allowed");
-	if (!t->allowed && !bytes_equal_str(expect->text, "refused"))
+	if (!load_word(expect, WORDS_OUTCOME, &allowed))
 		return complain(l->complaints, expect->at, "allowed or refused", "unknown outcome");
+	t->allowed = allowed;
 	return load_document(l, yaml_get(node, "command"), &t->command);
 }
 
@@ -154,7 +151,7 @@ static void load_test(struct loader *l, const struct yaml_node *node)
 	const struct yaml_node *name = yaml_get(node, "name"), *as = yaml_get(node, "as");
 
 	t->at = node->at;
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, TEST_KEYS, TEST_UNSUPPORTED))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_TEST))
 		return;
 	if (!name || !load_is_text(l, name) || !as) {
 		complain(l->complaints, node->at, "name: …, as: {role: …}",

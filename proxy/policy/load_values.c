@@ -45,38 +45,37 @@ struct bytes load_copy(struct loader *l, struct bytes text)
 	return arena_copy(&l->policy->arena, text);
 }
 
-bool load_has_word(const char *words, struct bytes wanted)
+bool load_word(const struct yaml_node *node, enum word_list list, int *value)
 {
-	const char *at = words;
+	return node->kind == YAML_SCALAR && language_means(list, node->text, value);
+}
 
-	while (*at) {
-		size_t len = strcspn(at, " ");
+static bool complain_of_key(
+	struct loader *l, const struct yaml_node *child, enum language_object object)
+{
+	const char *key = (const char *)child->key.at;
+	struct buf known;
 
-		if (bytes_equal(bytes_of(at, len), wanted))
-			return true;
-		at += len;
-		at += strspn(at, " ");
-	}
+	if (language_has_later(object, child->key))
+		return complain(l->complaints, child->key_at, "leave it out",
+			"'%s' is not supported by this version", key);
+	buf_init(&known, 4096);
+	language_put_keys(object, &known);
+	complain(l->complaints, child->key_at, NULL, "unknown key '%s'; known here: %.*s", key,
+		BYTES_ARG(buf_bytes(&known)));
+	buf_fini(&known);
 	return false;
 }
 
-bool load_check_keys(struct loader *l, const struct yaml_node *mapping, const char *allowed,
-	const char *unsupported)
+bool load_check_keys(struct loader *l, const struct yaml_node *mapping, enum language_object object)
 {
 	bool fine = true;
 
 	for (size_t i = 0; i < mapping->count; i++) {
 		const struct yaml_node *child = &mapping->children[i];
-		const char *key = (const char *)child->key.at;
 
-		if (load_has_word(allowed, child->key))
-			continue;
-		if (load_has_word(unsupported, child->key))
-			fine = complain(l->complaints, child->key_at, "leave it out",
-				"'%s' is not supported by this version", key);
-		else
-			fine = complain(l->complaints, child->key_at, NULL,
-				"unknown key '%s'; known here: %s", key, allowed);
+		if (!language_has_key(object, child->key))
+			fine = complain_of_key(l, child, object);
 	}
 	return fine;
 }
@@ -127,35 +126,19 @@ bool load_namespace(
 	return true;
 }
 
-static const struct {
-	const char *name;
-	uint8_t type;
-} types[] = {
-	{"string", TYPE_STRING},
-	{"int", TYPE_INT32},
-	{"long", TYPE_INT64},
-	{"double", TYPE_DOUBLE},
-	{"decimal", TYPE_DECIMAL128},
-	{"bool", TYPE_BOOL},
-	{"date", TYPE_DATE},
-	{"objectId", TYPE_OBJECT_ID},
-	{"binData", TYPE_BINARY},
-};
-
 bool load_type(struct loader *l, const struct yaml_node *node, uint8_t *type)
 {
+	int value;
+
 	*type = 0;
 	if (!node)
 		return true;
-	for (size_t i = 0; node->kind == YAML_SCALAR && i < COUNT_OF(types); i++) {
-		if (bytes_equal_str(node->text, types[i].name)) {
-			*type = types[i].type;
-			return true;
-		}
-	}
-	return complain(l->complaints, node->at,
-		"string, int, long, double, decimal, bool, date, objectId or binData",
-		"unknown type");
+	if (!load_word(node, WORDS_TYPE, &value))
+		return complain(l->complaints, node->at,
+			"string, int, long, double, decimal, bool, date, objectId or binData",
+			"unknown type");
+	*type = (uint8_t)value;
+	return true;
 }
 
 static void put_scalar(struct buf *out, const struct yaml_node *node, struct bytes name)

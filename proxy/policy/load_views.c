@@ -1,9 +1,17 @@
 #include "policy/barrier.h"
 #include "policy/loader.h"
 
-#define VIEW_KEYS       "from rows fields accountable min_group"
-#define VIEW_FIELD_KEYS "of " LOAD_MASK_KEYS
-#define OF_SUBJECT      "${subject}"
+#define OF_SUBJECT "${subject}"
+
+static bool has_no_mask_keys(struct loader *l, const struct yaml_node *node)
+{
+	for (size_t i = 0; i < node->count; i++)
+		if (language_has_key(LANGUAGE_OBJECT_MASK, node->children[i].key))
+			return complain(l->complaints, node->children[i].key_at, "add mask: …",
+				"'%s' means nothing without a mask",
+				(const char *)node->children[i].key.at);
+	return true;
+}
 
 static void load_view_field(
 	struct loader *l, const struct yaml_node *node, struct virtual_view *v, const char *scope)
@@ -11,7 +19,7 @@ static void load_view_field(
 	struct view_field *f = &v->fields[v->nfields];
 	const struct yaml_node *of = yaml_get(node, "of");
 
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, VIEW_FIELD_KEYS, "stored"))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_VIEW_FIELD))
 		return;
 	f->at = node->key_at;
 	f->name = load_copy(l, node->key);
@@ -29,7 +37,8 @@ static void load_view_field(
 	f->of_subject = bytes_equal_str(of->text, OF_SUBJECT);
 	if (!f->of_subject && !load_path(l, of->at, of->text, &f->path))
 		return;
-	if (yaml_get(node, "mask") && !(f->mask = load_mask(l, node, scope, NULL)))
+	if (yaml_get(node, "mask") ? !(f->mask = load_mask(l, node, scope, NULL))
+				   : !has_no_mask_keys(l, node))
 		return;
 	if (f->of_subject && (!f->mask || f->mask->kind != MASK_PSEUDONYM))
 		complain(l->complaints, of->at, "add mask: pseudonym",
@@ -82,7 +91,7 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 	v->ns = load_copy(l, node->key);
 	refuse_as_origin(l, v);
 	if (!load_namespace(l, v->at, v->ns, &v->db, &v->name) || !load_is_mapping(l, node) ||
-		!load_check_keys(l, node, VIEW_KEYS, ""))
+		!load_check_keys(l, node, LANGUAGE_OBJECT_VIEW))
 		return;
 	if (policy_collection(p, v->ns) || policy_view(p, v->ns))
 		complain(l->complaints, v->at, "choose another name",

@@ -2,6 +2,7 @@
 #ifndef PROXY_POLICY_LOADER_H
 #define PROXY_POLICY_LOADER_H
 
+#include "policy/language.h"
 #include "policy/policy.h"
 #include "query/path.h"
 #include "util/buf.h"
@@ -23,13 +24,11 @@ bool load_bool(struct loader *l, const struct yaml_node *node, bool *value);
 bool load_int(
 	struct loader *l, const struct yaml_node *node, int64_t low, int64_t high, int64_t *value);
 
-/* Complains about every key of `mapping` that is in neither list (words told apart by
- * blanks), and, in other words, about those of `unsupported`. */
-bool load_check_keys(struct loader *l, const struct yaml_node *mapping, const char *allowed,
-	const char *unsupported);
-
-/* Whether `wanted` is one of the words, which blanks tell apart. */
-bool load_has_word(const char *words, struct bytes wanted);
+/* Complains about every key of `mapping` that is none of the object's (language.def). */
+bool load_check_keys(
+	struct loader *l, const struct yaml_node *mapping, enum language_object object);
+/* Whether a scalar is one of the words; *value is what it means. */
+bool load_word(const struct yaml_node *node, enum word_list list, int *value);
 
 /* Copies that live as long as the policy. */
 struct bytes load_copy(struct loader *l, struct bytes text);
@@ -47,7 +46,6 @@ bool load_clearance(struct loader *l, const struct yaml_node *node, const char *
 /* The keys of a mask beside the others that `node` may have. */
 const struct mask *load_mask(struct loader *l, const struct yaml_node *node, const char *scope_view,
 	const char *scope_role);
-#define LOAD_MASK_KEYS "mask value keep_first keep_last with scope edges labels to"
 /* 0 for none; complains. */
 bool load_type(struct loader *l, const struct yaml_node *node, uint8_t *type);
 /* A YAML mapping as BSON, appended as a document: plain scalars by the core schema,

@@ -3,9 +3,9 @@
 #define NAME_MAX_LEN 64u
 
 static const struct {
-	const char *word, *meaning, *names;
+	const char *meaning, *names;
 } kinds[QUASI_COUNT] = {
-#define QUASI(id, word, meaning, names) [QUASI_##id] = {word, meaning, names},
+#define QUASI(id, word, meaning, names) [QUASI_##id] = {meaning, names},
 #include "policy/quasi.def"
 #undef QUASI
 };
@@ -51,15 +51,6 @@ quasi_set quasi_of_name(struct bytes path)
 		if (has_name(kinds[i].names, bytes_of(name, len)))
 			return (quasi_set)(1u << i);
 	return 0;
-}
-
-enum quasi_kind quasi_of_word(struct bytes word)
-{
-	size_t i = 0;
-
-	while (i < QUASI_COUNT && !bytes_equal_str(word, kinds[i].word))
-		i++;
-	return (enum quasi_kind)i;
 }
 
 const char *quasi_meaning(enum quasi_kind kind)

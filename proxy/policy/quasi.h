@@ -19,8 +19,6 @@ typedef uint8_t quasi_set; /* of kinds, as bits */
 
 /* What the name of a path says of it: one kind, or none. */
 quasi_set quasi_of_name(struct bytes path);
-/* The kind that a policy calls so; QUASI_COUNT: none. */
-enum quasi_kind quasi_of_word(struct bytes word);
 const char *quasi_meaning(enum quasi_kind kind);
 unsigned quasi_count(quasi_set set);
 /* "birth, gender, place or stay" */

@@ -9,7 +9,6 @@
 
 /* Lists that rows may use: how they are read, and what of an answer they take. */
 
-#define RELATION_KEYS    "from where gives"
 /* Of all values of one list, so that a filter with it stays far below a document's limit. */
 #define VALUES_BYTES_MAX (4u * 1024 * 1024)
 
@@ -86,7 +85,7 @@ static void load_relation(struct loader *l, const struct yaml_node *node)
 			"'%.*s' cannot name a relation", BYTES_ARG(r->name));
 	if (relation_named(p, r->name))
 		complain(l->complaints, r->at, "keep one of them", "the relation stands twice");
-	if (!load_is_mapping(l, node) || !load_check_keys(l, node, RELATION_KEYS, ""))
+	if (!load_is_mapping(l, node) || !load_check_keys(l, node, LANGUAGE_OBJECT_RELATION))
 		return;
 	if (!from || !where || !gives) {
 		complain(l->complaints, node->at, "{from: db.collection, where: {…}, gives: path}",

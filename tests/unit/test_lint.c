@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "policy/lint.h"
+#include "policy_texts.h"
 #include "util/file.h"
 #include "util/memory.h"
 
@@ -229,7 +230,7 @@ static struct policy *load(const char *text)
 	struct policy *p;
 
 	complaints_init(&complaints);
-	p = policy_load_text("f.yaml", bytes_str(text), &complaints);
+	p = load_policy_text("f.yaml", text, &complaints);
 	if (!p)
 		fail_msg("%.*s%s", BYTES_ARG(buf_bytes(&complaints.lines)), text);
 	complaints_fini(&complaints);
@@ -349,7 +350,7 @@ static void test_mistakes(void **state)
 		struct complaints complaints;
 
 		complaints_init(&complaints);
-		assert_null(policy_load_text("f.yaml", bytes_str(mistakes[i].policy), &complaints));
+		assert_null(load_policy_text("f.yaml", mistakes[i].policy, &complaints));
 		buf_put_u8(&complaints.lines, 0);
 		assert_string_equal((const char *)complaints.lines.at, mistakes[i].said);
 		complaints_fini(&complaints);

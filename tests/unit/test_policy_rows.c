@@ -5,6 +5,7 @@
 
 #include <bson/bson.h>
 
+#include "policy_texts.h"
 #include "query/match.h"
 #include "transform/policy_test.h"
 #include "util/memory.h"
@@ -36,6 +37,7 @@
 		    "break_glass: " glass "}}\n"
 #define GLASS(numbers, grant) GLASS_OF("{purpose: p, " numbers ", grants: [" grant "]}")
 #define LIMITS(limits)        "mongoward: 1\nroles: {a: {limits: " limits "}}\n"
+#define NETWORKS(list)        "mongoward: 1\nroles: {a: {networks: [" list "]}}\n"
 #define EXCLUSIVE(lists)      "mongoward: 1\nroles: {a: {}, b: {}, c: {}}\nexclusive: " lists "\n"
 
 static const struct {
@@ -190,6 +192,26 @@ static const struct {
 	{"unknown limit", LIMITS("{bytes_per_day: 5}"), ":2:22: unknown key 'bytes_per_day'"},
 	{"no mapping", LIMITS("20"), ":2:21: a mapping is expected"},
 	{"rows of another type", ROWS("{n: \"${user.n}\"}"), ":11:22: 'n' is declared"},
+	{"networks", NETWORKS("10.0.0.0/8, 1.2.3.4, \"::/0\", \"::ffff:1.2.3.4/128\""), NULL},
+	{"bits with a sign", NETWORKS("10.0.0.0/+8"), ":2:24: a network is expected"},
+	{"no bits", NETWORKS("10.0.0.0/"), ":2:24: a network is expected"},
+	{"33 bits", NETWORKS("10.0.0.0/33"), ":2:24: a network is expected"},
+	{"129 bits", NETWORKS("\"::1/129\""), ":2:24: a network is expected"},
+	{"bits behind many zeros",
+		NETWORKS("10.0.0.0/000000000000000000000000000000000000000000000000000000008"),
+		":2:24: a network is expected"},
+	{"a long name", NETWORKS("a.very.long.name.that.is.no.address.of.anything.at.all.example"),
+		":2:24: a network is expected"},
+	{"a mask's key without a mask",
+		HEAD FIELDS "views: {db.v: {from: db.c, fields: {n: {of: n, edges: [1]}}}}\n" ROLES,
+		":11:48: 'edges' means nothing without a mask"},
+	{"another mask's key",
+		HEAD FIELDS "views: {db.v: {from: db.c, fields: {n: {of: n, mask: round, to: 5, "
+			    "with: x}}}}\n" ROLES,
+		":11:68: 'with' means nothing to the mask round"},
+	{"an unknown action grants nothing",
+		"mongoward: 1\nroles: {a: {grants: [{namespace: \"*\", do: [reed]}]}}\n",
+		":2:44: unknown action 'reed'"},
 };
 
 /* Sixteen lines, and one more. */
@@ -215,7 +237,7 @@ static int check_text(const char *name, const char *text, const char *complaint)
 	int failed = 0;
 
 	complaints_init(&complaints);
-	p = policy_load_text("p.yaml", bytes_str(text), &complaints);
+	p = load_policy_text("p.yaml", text, &complaints);
 	buf_put_u8(&complaints.lines, 0);
 	if (complaint ? p || !strstr((const char *)complaints.lines.at, complaint) : !p) {
 		fprintf(stderr, "%s: wanted %s, given: %s\n", name, complaint ? complaint : "none",
@@ -267,7 +289,7 @@ static void test_exclusive(void **state)
 
 	(void)state;
 	complaints_init(&complaints);
-	p = policy_load_text("p.yaml", bytes_str(text), &complaints);
+	p = load_policy_text("p.yaml", text, &complaints);
 	assert_non_null(p);
 	for (size_t i = 0; i < COUNT_OF(holders); i++) {
 		struct bytes roles[4], pair[2];
