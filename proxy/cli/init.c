@@ -106,6 +106,7 @@ static int init(const struct init_request *r)
 {
 	struct complaints complaints;
 	char password[SECRET_TEXT];
+	int keys = 0;
 	bool made;
 
 	make_password(password);
@@ -114,10 +115,14 @@ static int init(const struct init_request *r)
 	if (!made)
 		cli_complain(&complaints);
 	complaints_fini(&complaints);
-	if (made)
-		say_next(r, password, make_keys(r));
+	if (made) {
+		keys = make_keys(r);
+		say_next(r, password, keys);
+	}
 	sodium_memzero(password, sizeof(password));
-	return made ? CLI_OK : CLI_BAD;
+	if (!made)
+		return CLI_BAD;
+	return keys < 0 ? CLI_UNREACHABLE : CLI_OK;
 }
 
 /* Before anything is written: the URI must be one that `serve` would take. */

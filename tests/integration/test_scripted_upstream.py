@@ -400,7 +400,8 @@ def test_lost_get_more(scripted, client):
 def test_exit_when_nobody_answers(scripted, tmp_path):
     _, running = scripted
     proxy = Proxy(tmp_path / "mongoward", f"mongodb://127.0.0.1:{free_port()}/?tls=false")
-    run([PROGRAM, "init", proxy.folder, "--upstream", proxy.upstream_uri, "--insecure-upstream"])
+    run([PROGRAM, "init", proxy.folder, "--upstream", proxy.upstream_uri, "--insecure-upstream"],
+        expect=3)
     assert proxy.launch().server.wait() == 3
 
 
@@ -408,7 +409,8 @@ def test_exit_when_the_vault_cannot_be_read(tmp_path):
     upstream = Scripted()
     upstream.answers["find"] = lambda _: {"ok": 0.0, "code": 13, "errmsg": "no"}
     proxy = Proxy(tmp_path / "mongoward", f"mongodb://127.0.0.1:{upstream.port}/?tls=false")
-    run([PROGRAM, "init", proxy.folder, "--upstream", proxy.upstream_uri, "--insecure-upstream"])
+    run([PROGRAM, "init", proxy.folder, "--upstream", proxy.upstream_uri, "--insecure-upstream"],
+        expect=3)
     proxy.launch()
     assert proxy.server.wait() == 3
     assert not any(line.startswith("ready") for line in proxy.server.lines["stdout"])
