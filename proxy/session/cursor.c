@@ -220,7 +220,7 @@ static int64_t enter_cursor(struct exchange *x, int64_t upstream_id, struct byte
 		.server = x->server,
 		.user = x->user,
 		.has_session = x->has_lsid,
-		.ns = x->plan.reply.view ? x->plan.ns : upstream_ns,
+		.ns = x->plan.ns,
 		.upstream_ns = upstream_ns,
 		.no_timeout = x->no_cursor_timeout,
 		.awaiting = x->plan.awaits,
@@ -250,6 +250,23 @@ static void kill_left_open(struct exchange *x, int64_t upstream_id, struct bytes
 	kill_upstream_cursor(x->worker, &cursor);
 }
 
+/* Lists of a database's collections have a namespace of no collection: "db.$cmd.NAME". */
+static void take_namespace(struct exchange *x, struct bytes upstream_ns)
+{
+	struct bytes prefix = arena_dotted(&x->arena, x->plan.db, NAME("$cmd."));
+
+	if (!x->plan.collection.len && !x->has_cursor && bytes_start_with(upstream_ns, prefix))
+		x->plan.ns = arena_copy(&x->arena, upstream_ns);
+}
+
+/* Where the upstream's cursor is: by what was sent, not by what it says. */
+static struct bytes namespace_upstream(struct exchange *x)
+{
+	return x->plan.upstream_collection.len
+		       ? arena_dotted(&x->arena, x->plan.db, x->plan.upstream_collection)
+		       : x->plan.ns;
+}
+
 /* The client is told the cursor's namespace as it names it. */
 int64_t note_cursor(struct exchange *x, const struct element *cursor)
 {
@@ -266,11 +283,10 @@ int64_t note_cursor(struct exchange *x, const struct element *cursor)
 		(void)element_int(id, &upstream_id);
 	if (ns->type != TYPE_STRING)
 		return 0;
-	if (!x->plan.reply.view)
-		x->plan.ns = arena_copy(&x->arena, element_string(ns));
+	take_namespace(x, element_string(ns));
 	if (x->plan.glass) {
 		/* One batch was asked for; whatever is left open is nobody's. */
-		kill_left_open(x, upstream_id, element_string(ns));
+		kill_left_open(x, upstream_id, namespace_upstream(x));
 		return 0;
 	}
 	if (x->has_cursor) {
@@ -282,5 +298,5 @@ int64_t note_cursor(struct exchange *x, const struct element *cursor)
 		x->has_cursor = false;
 		return 0;
 	}
-	return upstream_id ? enter_cursor(x, upstream_id, element_string(ns)) : 0;
+	return upstream_id ? enter_cursor(x, upstream_id, namespace_upstream(x)) : 0;
 }

@@ -395,6 +395,23 @@ def test_lost_get_more(scripted, client):
     assert client.command(more)["code"] == 43
 
 
+def test_a_namespace_is_not_the_upstreams_to_choose(scripted, client):
+    upstream, proxy = scripted
+    opened = {"cursor": {"id": bson.Int64(78), "ns": "lies.secret", "firstBatch": []}, "ok": 1.0}
+    upstream.replies += [says(lambda i: reply(opened, i))]
+    cursor = client.command(FIND)["cursor"]
+    assert cursor["ns"] == "x.y"
+    upstream.seen.clear()
+    more = {"getMore": bson.Int64(cursor["id"]), "$db": "x"}
+    assert client.command({**more, "collection": "secret"})["code"] == 43
+    assert client.command({**more, "collection": "secret", "$db": "other"})["code"] == 43
+    client.command({**more, "collection": "y"})
+    sent = [body for body in map(str, upstream.seen) if "getMore" in body]
+    assert sent and all("'collection': 'y'" in body for body in sent), sent
+    assert not any("lies.secret" in line for file in proxy.audit_folder.glob("*.jsonl")
+                   for line in file.read_text().splitlines())
+
+
 # ----------------------------------------------------------- unreachable at start
 
 def test_exit_when_nobody_answers(scripted, tmp_path):
