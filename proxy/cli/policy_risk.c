@@ -195,6 +195,23 @@ static int choose_fields(struct risking *r)
 	return CLI_OK;
 }
 
+/* The only collection, or the only one that has subjects; NULL when it is not clear. */
+static const struct collection *only_of_patients(const struct policy *p)
+{
+	const struct collection *only = NULL;
+
+	if (p->ncollections == 1)
+		return &p->collections[0];
+	for (size_t i = 0; i < p->ncollections; i++) {
+		if (!p->collections[i].nsubjects)
+			continue;
+		if (only)
+			return NULL;
+		only = &p->collections[i];
+	}
+	return only;
+}
+
 static int choose_collection(struct risking *r)
 {
 	const struct policy *p = r->keys.policy;
@@ -207,12 +224,17 @@ static int choose_collection(struct risking *r)
 		r->collection = r->view->from;
 		return CLI_OK;
 	}
-	if (!a->ns && p->ncollections != 1)
-		return cli_usage(COMMAND, "the policy has %zu collections: give --collection",
-			p->ncollections);
-	r->collection = a->ns ? policy_collection(p, bytes_str(a->ns)) : &p->collections[0];
-	return r->collection ? CLI_OK
-			     : cli_usage(COMMAND, "the policy has no collection '%s'", a->ns);
+	if (a->ns) {
+		r->collection = policy_collection(p, bytes_str(a->ns));
+		return r->collection
+			       ? CLI_OK
+			       : cli_usage(COMMAND, "the policy has no collection '%s'", a->ns);
+	}
+	r->collection = only_of_patients(p);
+	return r->collection
+		       ? CLI_OK
+		       : cli_usage(COMMAND, "the policy has %zu collections: give --collection",
+				 p->ncollections);
 }
 
 static int fill_rows(struct risking *r)

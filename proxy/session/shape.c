@@ -1,10 +1,11 @@
 #include "session/inside.h"
 
 #include "query/operators.h"
+#include "query/path.h"
 #include "util/json.h"
 
 /* A command's shape: the names that MongoDB and the policy know, and types in place of
- * values.  Names of anybody's own choosing are counted, not written. */
+ * values.  Names of anybody's own choosing are numbered, those of new documents counted. */
 
 /* Names that come again and again could make a shape longer than its message. */
 #define SHAPE_MAX    FRAME_MESSAGE_MAX
@@ -19,6 +20,7 @@ struct shaping {
 	const struct command_row *row;
 	struct buf *out;
 	size_t compared;
+	bool counts; /* within new documents */
 };
 
 static struct bytes type_text(uint8_t type)
@@ -115,10 +117,61 @@ static void put_others(struct shaping *s, size_t others, size_t n)
 	buf_put_count(s->out, others);
 }
 
+#define NUMBERED_MAX 64u
+
+/* The part of `name` up to the last dot at which a path of the policy ends, that dot
+ * included; what comes behind it is of anybody's own choosing. */
+static struct bytes known_prefix(const struct shaping *s, struct bytes name, struct bytes path)
+{
+	size_t before = path.len - name.len;
+
+	for (size_t len = name.len; len-- > 0;)
+		if (name.at[len] == '.' && is_declared(s, bytes_head(path, before + len)))
+			return bytes_head(name, len + 1);
+	return bytes_of("", 0);
+}
+
+/* "?1", or "personal_info.?1" */
+static void put_numbered(struct shaping *s, struct bytes prefix, size_t number)
+{
+	buf_put_u8(s->out, '"');
+	buf_put(s->out, prefix);
+	buf_put_u8(s->out, '?');
+	buf_put_count(s->out, number);
+	buf_put(s->out, NAME("\":"));
+}
+
+/* A path of the policy in an expression: "$personal_info.name", "$$ROOT.personal_info.?". */
+static bool put_expression(struct shaping *s, struct bytes text)
+{
+	struct bytes path = bytes_from(text, 1), variable, prefix;
+
+	if (path.len && path.at[0] == '$') {
+		path = bytes_from(path, 1);
+		if (!path_next(&path, &variable) || system_variable(variable) == VARIABLE_UNKNOWN)
+			return false;
+		if (!path.len) {
+			json_put_string(s->out, text);
+			return true;
+		}
+	}
+	if (path.len && is_declared(s, path)) {
+		json_put_string(s->out, text);
+		return true;
+	}
+	prefix = known_prefix(s, path, path);
+	if (!prefix.len)
+		return false;
+	buf_put_u8(s->out, '"');
+	buf_put(s->out, bytes_head(text, text.len - path.len + prefix.len));
+	buf_put(s->out, NAME("?\""));
+	return true;
+}
+
 static void put_document(struct shaping *s, struct bytes doc, struct bytes above)
 {
 	struct doc_iter it = doc_iter_of(doc);
-	size_t others = 0, n = 0;
+	size_t others = 0, numbered = 0, n = 0;
 	struct element e;
 
 	buf_put_u8(s->out, '{');
@@ -128,15 +181,21 @@ static void put_document(struct shaping *s, struct bytes doc, struct bytes above
 		bool operator= e.name.len && e.name.at[0] == '$';
 		bool declared = !operator&& is_declared(s, path);
 
-		if (!(operator? operator_exists(e.name) : declared || is_part(e.name))) {
+		bool known = operator? operator_exists(e.name) : declared || is_part(e.name);
+
+		if (!known && (operator|| s->counts || numbered == NUMBERED_MAX)) {
 			others++;
 			continue;
 		}
 		if (n++)
 			buf_put_u8(s->out, ',');
-		json_put_string(s->out, e.name);
-		buf_put_u8(s->out, ':');
-		put_value(s, &e, declared ? path : above);
+		if (known) {
+			json_put_string(s->out, e.name);
+			buf_put_u8(s->out, ':');
+		} else {
+			put_numbered(s, known_prefix(s, e.name, path), ++numbered);
+		}
+		put_value(s, &e, declared || !known ? path : above);
 	}
 	put_others(s, others, n);
 	buf_put_u8(s->out, '}');
@@ -199,7 +258,8 @@ static void put_value(struct shaping *s, const struct element *e, struct bytes a
 		put_document(s, e->value, above);
 	else if (e->type == TYPE_ARRAY)
 		put_array(s, e->value, above);
-	else
+	else if (e->type != TYPE_STRING || !element_string(e).len ||
+		 element_string(e).at[0] != '$' || !put_expression(s, element_string(e)))
 		buf_put(s->out, type_text(e->type));
 }
 
@@ -252,13 +312,16 @@ static void put_fields(struct shaping *s, const struct command *c, bool known)
 		}
 		buf_put_u8(s->out, ',');
 		put_name(s, e->name);
+		s->counts = element_named(e, "documents");
 		put_value(s, e, bytes_of("", 0));
 	}
-	for (size_t i = 0; i < c->nseq; i++)
+	for (size_t i = 0; i < c->nseq; i++) {
+		s->counts = bytes_equal_str(c->seq[i].name, "documents");
 		if (known || command_field_is_known(s->row, c->seq[i].name))
 			put_sequence(s, &c->seq[i]);
 		else
 			others++;
+	}
 	put_others(s, others, 1);
 }
 

@@ -78,11 +78,11 @@ def test_refusals_and_logins(proxy, clients, mark):
     assert refused[0]["user"] == "analyst" and refused[0]["code"] == 13
 
 
-def test_names_of_the_clients_own_choosing_are_counted(proxy, clients, mark):
+def test_names_of_the_clients_own_choosing_are_numbered(proxy, clients, mark):
     with pytest.raises(pymongo.errors.OperationFailure):
         clients.patients("dr.nord").find_one({"Ada Durand": 1})
     record, = [r for r in since(proxy, mark) if r["event"] == "refusal"]
-    assert record["shape"]["filter"] == {"?": 1}
+    assert record["shape"]["filter"] == {"?1": "?int"}
 
 
 def test_no_value_of_a_patient_is_in_the_log(proxy, clients, loaded):

@@ -109,12 +109,39 @@ static void test_shapes(void **state)
 		{"{\"find\": \"y\", \"filter\": {\"a\": \"secret\"}, \"limit\": 5}",
 			"{\"find\":\"y\",\"filter\":{\"a\":\"?string\"},\"limit\":\"?int\"}"},
 		{"{\"find\": \"y\", \"filter\": {\"b\": {\"c\": 1, \"e\": 2}, \"b.d\": true}}",
-			"{\"find\":\"y\",\"filter\":{\"b\":{\"c\":\"?int\",\"?\":1},\"b.d\":\"?"
-			"bool\"}}"},
+			"{\"find\":\"y\",\"filter\":{\"b\":{\"c\":\"?int\",\"?1\":\"?int\"},\"b."
+			"d\":"
+			"\"?bool\"}}"},
 		/* Nobody's own names, nor operators that there are not. */
 		{"{\"find\": \"y\", \"filter\": {\"Ada Durand\": 1, \"a\": {\"$Ada\": 1, \"$gt\": "
 		 "1}}}",
-			"{\"find\":\"y\",\"filter\":{\"a\":{\"$gt\":\"?int\",\"?\":1},\"?\":1}}"},
+			"{\"find\":\"y\",\"filter\":{\"?1\":\"?int\",\"a\":{\"$gt\":\"?int\",\"?\":"
+			"1}}}"},
+		{"{\"find\": \"y\", \"filter\": {\"a.Ada\": 1, \"b.c.x.y\": 2, \"b.e\": 3, "
+		 "\"x.a\": 4}}",
+			"{\"find\":\"y\",\"filter\":{\"a.?1\":\"?int\",\"b.c.?2\":\"?int\",\"b.?"
+			"3\":"
+			"\"?int\",\"?4\":\"?int\"}}"},
+		/* A name below one of nobody's is nobody's. */
+		{"{\"find\": \"y\", \"filter\": {\"x\": {\"a\": 1}}}",
+			"{\"find\":\"y\",\"filter\":{\"?1\":{\"?1\":\"?int\"}}}"},
+		/* Paths of the policy in expressions, but no other text. */
+		{"{\"aggregate\": \"y\", \"pipeline\": [{\"$group\": {\"_id\": \"$a\", \"n\": "
+		 "{\"$sum\": 1}, "
+		 "\"v\": {\"$first\": \"$$ROOT.b.c.Ada\"}, \"t\": {\"$max\": \"$Ada\"}, \"x\": "
+		 "{\"$min\": "
+		 "\"$$Ada\"}, \"y\": {\"$push\": \"$$ROOT\"}, \"z\": {\"$last\": \"$\"}}}]}",
+			"{\"aggregate\":\"y\",\"pipeline\":[{\"$group\":{\"_id\":\"$a\",\"?1\":{\"$"
+			"sum\":"
+			"\"?int\"},\"?2\":{\"$first\":\"$$ROOT.b.c.?\"},\"?3\":{\"$max\":\"?"
+			"string\"},\"?4\":"
+			"{\"$min\":\"?string\"},\"?5\":{\"$push\":\"$$ROOT\"},\"?6\":{\"$last\":\"?"
+			"string\"}}}]}"},
+		{"{\"insert\": \"y\", \"documents\": [{\"a\": 1, \"Ada\": 2, \"b\": {\"c\": 1, "
+		 "\"d.e\": 2}}]}",
+			"{\"insert\":\"y\",\"documents\":[{\"a\":\"?int\",\"b\":{\"c\":\"?int\",\"?"
+			"\":1},"
+			"\"?\":1}]}"},
 		/* Arrays as their distinct shapes. */
 		{"{\"find\": \"y\", \"filter\": {\"a\": {\"$in\": [1, 2, \"x\", 3, \"y\", []]}}}",
 			"{\"find\":\"y\",\"filter\":{\"a\":{\"$in\":[\"?int\",\"?string\",[]]}}}"},
