@@ -10,6 +10,7 @@
 #include "audit/query_row.h"
 #include "audit/verify.h"
 #include "cli/args.h"
+#include "cli/audit_files.h"
 #include "cli/config.h"
 #include "cli/review.h"
 #include "transform/transform.h"
@@ -360,51 +361,15 @@ static int check_asked(struct asked *a)
 	return a->patients.count ? find_tokens(a) : CLI_OK;
 }
 
-static int is_log(const struct dirent *entry)
+static bool query_one(void *context, const char *path)
 {
-	size_t len = strlen(entry->d_name);
+	struct query *q = context;
 
-	return len > 6 && strcmp(entry->d_name + len - 6, ".jsonl") == 0 &&
-	       !strstr(entry->d_name, "-keys.jsonl");
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static bool query_one(struct query *q, const char *path)
-{
 	if (query_file(q, path))
 		return true;
 	if (errno && !ferror(stdout))
 		cli_fail(CLI_BAD, "audit", "%s: %s", path, strerror(errno));
 	return false;
-}
-
-static bool query_path(struct query *q, const char *path)
-{
-	struct dirent **list;
-	struct stat st;
-	bool ok = true;
-	int n;
-
-	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-		return query_one(q, path);
-	n = scandir(path, &list, is_log, by_bytes);
-	if (n < 0) {
-		cli_fail(CLI_BAD, "audit", "%s: %s", path, strerror(errno));
-		return false;
-	}
-	for (int i = 0; i < n; i++) {
-		char *file = memory_format("%s/%s", path, list[i]->d_name);
-
-		ok = ok && query_one(q, file);
-		free(file);
-		free(list[i]);
-	}
-	free(list);
-	return ok;
 }
 
 static int run_query(struct asked *a)
@@ -417,11 +382,11 @@ static int run_query(struct asked *a)
 
 	complaints_init(&complaints);
 	for (size_t i = 0; ok && i < a->paths.count; i++)
-		ok = query_path(q, a->paths.at[i]);
+		ok = audit_files_each("audit", a->paths.at[i], query_one, q);
 	if (!a->paths.count) {
 		folder = config_read_one(config_file(a->config), "audit.directory", &complaints);
 		if (folder)
-			ok = query_path(q, folder);
+			ok = audit_files_each("audit", folder, query_one, q);
 		else
 			code = cli_complain(&complaints);
 	}

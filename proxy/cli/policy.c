@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "cli/args.h"
+#include "cli/policy_diff.h"
 #include "cli/policy_explain.h"
 #include "cli/policy_lints.h"
 #include "cli/policy_risk.h"
@@ -139,6 +140,8 @@ int cli_policy(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "risk") == 0)
 		return cli_policy_risk(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "diff") == 0)
+		return cli_policy_diff(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "explain") == 0)
 		return cli_policy_explain(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "seal") == 0)

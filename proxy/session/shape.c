@@ -297,6 +297,22 @@ static bool is_frame_field(struct bytes name)
 	return false;
 }
 
+/* The field of distinct, if the policy has it: "medical_info.condition", "medical_info.?". */
+static void put_key(struct shaping *s, const struct element *e)
+{
+	struct bytes path = element_string(e), prefix = known_prefix(s, path, path);
+
+	if (is_declared(s, path)) {
+		json_put_string(s->out, path);
+	} else if (prefix.len) {
+		buf_put_u8(s->out, '"');
+		buf_put(s->out, prefix);
+		buf_put(s->out, NAME("?\""));
+	} else {
+		buf_put(s->out, type_text(e->type));
+	}
+}
+
 static void put_fields(struct shaping *s, const struct command *c, bool known)
 {
 	size_t others = 0;
@@ -313,7 +329,11 @@ static void put_fields(struct shaping *s, const struct command *c, bool known)
 		buf_put_u8(s->out, ',');
 		put_name(s, e->name);
 		s->counts = element_named(e, "documents");
-		put_value(s, e, bytes_of("", 0));
+		if (s->row->id == COMMAND_DISTINCT && e->type == TYPE_STRING &&
+			element_named(e, "key"))
+			put_key(s, e);
+		else
+			put_value(s, e, bytes_of("", 0));
 	}
 	for (size_t i = 0; i < c->nseq; i++) {
 		s->counts = bytes_equal_str(c->seq[i].name, "documents");

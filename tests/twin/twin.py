@@ -113,6 +113,11 @@ def apart(a, b):
     return [f"a: {a.shown()}", f"b: {b.shown()}"]
 
 
+# Those who see a random-encrypted field, or its ciphertext: behind a barrier its ciphertext has
+# an order, too.
+SEE_SEALED = ("sealed", "clerk")
+
+
 class Twin:
     def __init__(self, worlds, seed, size=40, out=sys.stdout, without_proxy=False):
         self.worlds, self.seed, self.size, self.out = worlds, seed, size, out
@@ -140,7 +145,7 @@ class Twin:
         second = patients.twins(rng, first, self.user)
         for world, documents in zip(self.worlds, (first, second)):
             world.fill(documents)
-        if self.user == "sealed":
+        if self.user in SEE_SEALED:
             self.worlds[1].take_sealed(self.worlds[0], "patients", "personal_info.ssn")
         self.login = None if self.without_proxy else self.user
         self.readable = []

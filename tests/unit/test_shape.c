@@ -137,6 +137,11 @@ static void test_shapes(void **state)
 			"string\"},\"?4\":"
 			"{\"$min\":\"?string\"},\"?5\":{\"$push\":\"$$ROOT\"},\"?6\":{\"$last\":\"?"
 			"string\"}}}]}"},
+		{"{\"distinct\": \"y\", \"key\": \"b.c.Ada\", \"query\": {}}",
+			"{\"distinct\":\"y\",\"key\":\"b.c.?\",\"query\":{}}"},
+		{"{\"distinct\": \"y\", \"key\": \"a\"}", "{\"distinct\":\"y\",\"key\":\"a\"}"},
+		{"{\"distinct\": \"y\", \"key\": \"Ada\"}",
+			"{\"distinct\":\"y\",\"key\":\"?string\"}"},
 		{"{\"insert\": \"y\", \"documents\": [{\"a\": 1, \"Ada\": 2, \"b\": {\"c\": 1, "
 		 "\"d.e\": 2}}]}",
 			"{\"insert\":\"y\",\"documents\":[{\"a\":\"?int\",\"b\":{\"c\":\"?int\",\"?"
