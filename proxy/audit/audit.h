@@ -113,7 +113,8 @@ struct audit_record {
 	const uint8_t *shape_hash; /* of one that is longer, with `shape` empty; or NULL */
 	enum audit_decision decision;
 	struct bytes rule, policy;
-	size_t reason_len; /* of a reason that was given; 0: none */
+	struct bytes would; /* JSON object: of grants that are only observed */
+	size_t reason_len;  /* of a reason that was given; 0: none */
 	bool break_glass;
 	/* result */
 	struct bytes way;

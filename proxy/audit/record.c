@@ -214,6 +214,11 @@ static void put_what(
 		PUT(out, "\"decision\":\"allow\",");
 	put_text(out, KEY("rule"), r->rule, false);
 	put_text(out, KEY("policy"), r->policy, false);
+	if (r->would.len) {
+		PUT(out, "\"would\":");
+		buf_put(out, r->would);
+		buf_put_u8(out, ',');
+	}
 	if (r->reason_len)
 		put_number(out, KEY("reason_len"), r->reason_len);
 	if (r->break_glass)

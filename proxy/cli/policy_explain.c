@@ -336,6 +336,9 @@ static const struct grant *grant_of_rule(
 	for (size_t i = 0; r && i < r->ngrants; i++)
 		if (bytes_equal(r->grants[i].rule, rule))
 			return &r->grants[i];
+	for (size_t i = 0; r && i < r->nobserved; i++)
+		if (bytes_equal(r->observed[i].rule, rule))
+			return &r->observed[i];
 	for (size_t i = 0; r && r->break_glass && i < r->break_glass->ngrants; i++)
 		if (bytes_equal(r->break_glass->grants[i].rule, rule))
 			return &r->break_glass->grants[i];
@@ -511,6 +514,7 @@ int cli_policy_explain(int argc, char **argv)
 		{.name = "--users", .value = &x.users_file},
 		{.name = "--attr", .list = &x.attributes},
 		{.name = "--purpose", .value = &x.purpose},
+		{.name = "--observe", .flag = &x.facts.observe},
 		{.name = "--json", .flag = &x.json},
 	};
 	enum args_end end = args_parse(COMMAND, argc, argv, args, COUNT_OF(args));

@@ -240,6 +240,16 @@ static void take_line(void *context, const struct glass_line *line)
 	}
 }
 
+/* Whoever wrote such a rule may take it for one that holds. */
+static void warn_of_observed(const struct policy *p)
+{
+	for (size_t i = 0; i < p->nroles; i++)
+		for (size_t k = 0; k < p->roles[i].nobserved; k++)
+			log_warning("serve", "%.*s is only observed, NOT ENFORCED (%s:%u)",
+				BYTES_ARG(p->roles[i].observed[k].rule),
+				p->roles[i].observed[k].at.file, p->roles[i].observed[k].at.line);
+}
+
 /* Before the first policy with break-glass rules: until then nobody could add to the log what
  * is read here, and from then on what is added is counted. */
 static void read_glass(struct running *r, const struct policy *p)
@@ -295,8 +305,10 @@ static void note_snapshot(
 	if (sealed)
 		snprintf(version, sizeof(version), "sealed-%llu", (unsigned long long)sealed);
 	policy.version = bytes_str(version);
-	if (first || strcmp(r->policy_hash, s->policy->hash) != 0 || r->policy_version != sealed)
+	if (first || strcmp(r->policy_hash, s->policy->hash) != 0 || r->policy_version != sealed) {
 		audit_submit(r->ring, &policy, NULL, NULL);
+		warn_of_observed(s->policy);
+	}
 	r->policy_version = sealed;
 	snprintf(r->policy_hash, sizeof(r->policy_hash), "%s", s->policy->hash);
 	for (size_t i = 0; i < 32; i++)

@@ -303,6 +303,10 @@ void compile_grants(struct loader *l)
 			role->grants[k].hidden = role->hidden;
 			compile_grant(l, &role->grants[k]);
 		}
+		for (size_t k = 0; k < role->nobserved; k++) {
+			role->observed[k].hidden = role->hidden;
+			compile_grant(l, &role->observed[k]);
+		}
 		for (size_t k = 0; role->break_glass && k < role->break_glass->ngrants; k++) {
 			role->break_glass->grants[k].hidden = role->hidden;
 			compile_grant(l, &role->break_glass->grants[k]);

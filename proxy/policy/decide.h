@@ -41,6 +41,8 @@ bool role_excludes(const struct role *role, struct bytes other);
 /* Whether a is at least as wide as b on the namespace. */
 bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
 	struct bytes ns, bool writes);
+/* Whether all that b shows at its place is shown by a as well. */
+bool clearance_is_wider(const struct view_node *a, const struct view_node *b);
 /* A user's attribute ("id": the name); empty when there is none. */
 struct bytes user_attribute(const struct user *user, struct bytes name);
 /* The secure view of a namespace under a grant. */

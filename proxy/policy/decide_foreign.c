@@ -50,8 +50,10 @@ bool choose_foreign(struct placing *p, struct bytes name, struct foreign *f)
 	f->d.rows_sealed = false;
 	if (!choose_grant(&f->d, ACTION_READ)) {
 		d->plan->needs = f->plan.needs;
+		d->plan->observed |= f->plan.observed;
 		return false;
 	}
+	d->plan->observed |= f->plan.observed;
 	d->foreign_rows |= f->d.rows.len > 0;
 	d->counts_alike |= f->d.virtual && f->d.virtual->min_group;
 	/* Whatever is put into the request belongs to the one plan that there is. */

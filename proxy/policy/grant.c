@@ -44,16 +44,28 @@ const struct secure_view *grant_view(const struct policy *p, const struct grant 
 	return c ? g->views[c - p->collections] : g->other;
 }
 
+static bool bands_are_same(const struct mask *a, const struct mask *b)
+{
+	for (size_t i = 0; i < a->nedges; i++)
+		if (a->edges[i] != b->edges[i])
+			return false;
+	for (size_t i = 0; a->nedges && i <= a->nedges; i++)
+		if (!bytes_equal(a->labels[i], b->labels[i]))
+			return false;
+	return true;
+}
+
 static bool mask_is_same(const struct mask *a, const struct mask *b)
 {
 	return a == b || (a && b && a->kind == b->kind && a->keep_first == b->keep_first &&
 				 a->keep_last == b->keep_last && bytes_equal(a->with, b->with) &&
 				 bytes_equal(a->scope, b->scope) && a->nedges == b->nedges &&
-				 a->to == b->to && a->unit == b->unit && a->kind != MASK_BANDS &&
-				 a->kind != MASK_CONSTANT);
+				 a->to == b->to && a->unit == b->unit && bands_are_same(a, b) &&
+				 a->constant.type == b->constant.type &&
+				 bytes_equal(a->constant.value, b->constant.value));
 }
 
-static bool clearance_is_wider(const struct view_node *a, const struct view_node *b)
+bool clearance_is_wider(const struct view_node *a, const struct view_node *b)
 {
 	if (a->clearance == CLEAR_MASK && b->clearance == CLEAR_MASK)
 		return mask_is_same(a->mask, b->mask);
@@ -177,6 +189,26 @@ static void find_candidates(struct deciding *d, uint32_t actions, struct candida
 	}
 }
 
+/* Whether the user has observed grants there, whatever they allow; with `found`, those that
+ * allow the command. */
+static bool find_observed(struct deciding *d, uint32_t actions, struct candidates *found)
+{
+	const struct user *user = d->facts->user;
+	bool any = false;
+
+	for (size_t i = 0; i < user->nroles; i++) {
+		const struct role *role = policy_role(d->policy, user->roles[i]);
+
+		if (!role || !role_applies(role, d->facts) ||
+			(d->comment_role.len && !bytes_equal(d->comment_role, role->name)))
+			continue;
+		for (size_t k = 0; k < role->nobserved; k++)
+			any |= grant_covers(&role->observed[k], d->plan->db, d->plan->collection);
+		add_candidates(d, role->observed, role->nobserved, actions, found);
+	}
+	return any;
+}
+
 static const struct grant *widest(
 	const struct deciding *d, const struct candidates *found, uint32_t actions)
 {
@@ -259,7 +291,10 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 		return false;
 	found.count = 0;
 	found.purpose_missing = false;
-	(glass ? find_glass : find_candidates)(d, actions, &found);
+	if (d->facts->observe && !glass)
+		plan->observed = find_observed(d, actions, &found);
+	if (!plan->observed)
+		(glass ? find_glass : find_candidates)(d, actions, &found);
 	if (!found.count)
 		return refuse(d, found.purpose_missing ? FAULT_PURPOSE : FAULT_UNAUTHORIZED);
 	d->grant = widest(d, &found, actions);

@@ -45,6 +45,7 @@ enum word_list {
 	WORDS_UNIT,    /* enum mask_unit */
 	WORDS_QUASI,   /* enum quasi_kind */
 	WORDS_AUTH,    /* enum auth_method */
+	WORDS_MODE,    /* whether it is only observed */
 	WORDS_OUTCOME, /* whether it is allowed */
 	WORDS_ACTION,  /* enum action, or all of them */
 };

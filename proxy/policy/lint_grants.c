@@ -192,9 +192,20 @@ static void lint_rows(struct linting *l, const struct role *role)
 	}
 }
 
+/* Not to be forgotten once it has been tried. */
+static void lint_observed(struct linting *l, const struct role *role)
+{
+	for (size_t i = 0; i < role->nobserved; i++)
+		lint_add(l, LINT_OBSERVED_GRANT, role->observed[i].at,
+			"take `mode: observe` away once the records say that it fits",
+			"%.*s is only observed: it is not enforced",
+			BYTES_ARG(role->observed[i].rule));
+}
+
 void lint_grants(struct linting *l)
 {
 	for (size_t i = 0; i < l->policy->nroles; i++) {
+		lint_observed(l, &l->policy->roles[i]);
 		lint_unreachable(l, &l->policy->roles[i]);
 		lint_rows(l, &l->policy->roles[i]);
 	}

@@ -9,6 +9,9 @@ static void check_grant(struct loader *l, const struct yaml_node *node, const st
 
 	if (g->actions != ACTION_READ)
 		complain(l->complaints, node->at, "do: [read]", "a break-glass can only read");
+	if (g->observed)
+		complain(l->complaints, node->at, "leave mode out",
+			"a break-glass cannot be observed");
 	if (g->nchanges || g->npurposes)
 		complain(l->complaints, node->at, "leave change and purpose out",
 			"a break-glass changes nothing, and has a purpose of its own");

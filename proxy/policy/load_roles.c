@@ -174,6 +174,7 @@ void load_grant(struct loader *l, const struct yaml_node *node, const struct rol
 		load_changes(l, yaml_get(node, "change"), g);
 	if (yaml_get(node, "purpose"))
 		load_purposes(l, yaml_get(node, "purpose"), g);
+	load_mode(l, node, &g->observed);
 	check_view_grant(l, node, g);
 	if (yaml_get(node, "statistics"))
 		load_statistics(l, yaml_get(node, "statistics"), g);
@@ -298,11 +299,31 @@ static void load_grants(struct loader *l, const struct yaml_node *grants, struct
 		return;
 	}
 	role->grants = arena_array(&p->arena, grants->count, sizeof(*role->grants));
-	role->ngrants = grants->count;
-	for (size_t i = 0; i < grants->count; i++)
-		load_grant(l, &grants->children[i], role, &role->grants[i],
+	role->observed = arena_array(&p->arena, grants->count, sizeof(*role->observed));
+	for (size_t i = 0; i < grants->count; i++) {
+		struct grant g = {.observed = role->tried};
+
+		load_grant(l, &grants->children[i], role, &g,
 			arena_format(
 				&p->arena, "roles.%.*s.grants[%zu]", BYTES_ARG(role->name), i));
+		/* Nothing that looks for what a role gives finds them. */
+		if (g.observed)
+			role->observed[role->nobserved++] = g;
+		else
+			role->grants[role->ngrants++] = g;
+	}
+	p->any_observed |= role->nobserved != 0;
+}
+
+/* What would be neither enforced nor observed. */
+static void check_tried(struct loader *l, const struct yaml_node *node)
+{
+	static const char *const keys[] = {"limits", "break_glass", "care"};
+
+	for (size_t i = 0; i < COUNT_OF(keys); i++)
+		if (yaml_get(node, keys[i]))
+			complain(l->complaints, yaml_get(node, keys[i])->at, "leave it out",
+				"%s of a role cannot be observed", keys[i]);
 }
 
 static void load_role(struct loader *l, const struct yaml_node *node)
@@ -324,6 +345,9 @@ static void load_role(struct loader *l, const struct yaml_node *node)
 	if (yaml_get(node, "limits"))
 		load_limits(l, yaml_get(node, "limits"), role);
 	p->nroles++;
+	load_mode(l, node, &role->tried);
+	if (role->tried)
+		check_tried(l, node);
 	if (yaml_get(node, "care"))
 		(void)load_bool(l, yaml_get(node, "care"), &role->care);
 	if (yaml_get(node, "grants"))

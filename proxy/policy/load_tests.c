@@ -56,6 +56,7 @@ static bool load_as(struct loader *l, const struct yaml_node *node, struct polic
 	t->role = load_copy(l, role->text);
 	if (purpose && load_is_text(l, purpose))
 		t->purpose = load_copy(l, purpose->text);
+	load_mode(l, node, &t->observed);
 	if (relations && !load_lists(l, relations, t))
 		return false;
 	return !attributes || load_attributes(l, attributes, t);

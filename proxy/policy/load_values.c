@@ -221,3 +221,19 @@ void load_print(const struct yaml_node *node, uint8_t print[16])
 	print_node(&hash, node);
 	crypto_generichash_final(&hash, print, 16);
 }
+
+void load_mode(struct loader *l, const struct yaml_node *mapping, bool *observed)
+{
+	const struct yaml_node *mode = yaml_get(mapping, "mode");
+	int value;
+
+	if (!mode)
+		return;
+	if (!load_word(mode, WORDS_MODE, &value))
+		complain(l->complaints, mode->at, "enforce or observe", "unknown mode");
+	else if (*observed && !value)
+		complain(l->complaints, mode->at, "take `mode: observe` from the role",
+			"a grant of an observed role cannot be enforced");
+	else
+		*observed = value;
+}

@@ -63,6 +63,8 @@ void load_protected(struct loader *l, const struct yaml_node *node, struct colle
 void load_relation_where(struct loader *l, const struct yaml_node *node, struct bytes *where);
 /* What turns a grant, of which all else is loaded, into one for statistics only. */
 void load_statistics(struct loader *l, const struct yaml_node *node, struct grant *g);
+/* enforce or observe, of a mapping that may have `mode`; complains about other words. */
+void load_mode(struct loader *l, const struct yaml_node *mapping, bool *observed);
 /* "${user.NAME}" and nothing around it; *name is NAME. */
 bool is_user_template(struct bytes text, struct bytes *name);
 bool is_now_template(struct bytes text); /* "${now}" */

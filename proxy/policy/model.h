@@ -227,6 +227,7 @@ struct grant {
 	struct secure_view **views; /* by number of the collection; NULL where it does not apply */
 	struct secure_view *other;  /* for collections that the policy does not describe, or NULL */
 	const struct hidden_rows *hidden; /* the role's */
+	bool observed;                    /* it is among its role's `observed` */
 	struct place at;
 };
 
@@ -261,10 +262,13 @@ struct role {
 	struct break_glass *break_glass; /* or NULL */
 	struct grant *grants;
 	size_t ngrants;
+	struct grant *observed; /* tried: they give nothing, and decide nothing */
+	size_t nobserved;
 	struct hidden_rows *hidden; /* by number of the collection */
 	struct bytes *excludes;     /* roles that nobody may hold beside it */
 	size_t nexcludes;
 	bool alone; /* it excludes all others */
+	bool tried; /* the whole role is observed */
 	bool care;  /* keeps access longest when the audit log's disk is full */
 	uint8_t print[16];
 	struct place at;
@@ -276,6 +280,7 @@ struct policy_test {
 	struct bytes role;
 	struct bytes attributes; /* a document of strings */
 	struct bytes purpose;
+	bool observed;      /* observed grants are taken for enforced ones */
 	struct bytes lists; /* a document: arrays, by the relation's name */
 	enum test_form form;
 	struct bytes ns; /* of the document */
@@ -304,7 +309,7 @@ struct policy {
 	size_t nviews;
 	struct role *roles;
 	size_t nroles;
-	bool any_limits, any_break_glass; /* of some role */
+	bool any_limits, any_break_glass, any_observed; /* of some role */
 	struct policy_test *tests;
 	size_t ntests;
 	struct map collections_by_ns, views_by_ns, roles_by_name; /* once all is loaded */

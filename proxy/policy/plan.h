@@ -122,6 +122,7 @@ struct plan {
 	struct bytes rows;            /* the row filter that applies; empty: none */
 	const struct relation *needs; /* a list that the decision lacks, or NULL */
 	size_t reason_len;
+	bool observed;                   /* grants that are only observed had their say */
 	const struct break_glass *glass; /* that is broken, or NULL */
 	struct edit *edits;
 	size_t nedits, edits_capacity;

@@ -61,6 +61,7 @@ struct facts {
 	uint8_t address[16]; /* of the client; IPv4 mapped into IPv6 */
 	int64_t now_us;      /* since 1970-01-01 UTC */
 	struct bytes vault;  /* namespace of the key vault: nobody's */
+	bool observe;        /* the decision is one that is not enforced: see policy_observe */
 	/* Lists of relations, as far as they were read. */
 	const struct relation_list *const *lists;
 	size_t nlists;
@@ -88,6 +89,21 @@ void policy_relation_print(struct relation_list *list);
  * plan->needs is set, this relation's list is to be read, and to be asked again with it. */
 bool policy_decide(const struct policy *p, const struct facts *facts, const struct command *c,
 	struct arena *arena, struct plan *plan, struct fault *why) MUST_CHECK;
+
+/* What would have become of a command if the grants that are only observed were enforced: on
+ * each namespace on which the user has such grants, they stand in the place of all others. */
+struct observation {
+	bool there; /* there were any; nothing else is set otherwise */
+	bool allowed;
+	enum fault_code code; /* why not */
+	struct bytes rule;    /* that allowed, or that came nearest */
+	bool other_rows, as_statistics;
+	class_set less; /* classes of which the rule shows less than the enforced one, or other */
+};
+/* `plan` is what was decided; `allowed`, whether it may be carried out.  Lists of relations
+ * that nobody has read are taken to be empty.  *out lives in `arena`. */
+void policy_observe(const struct policy *p, const struct facts *facts, const struct command *c,
+	struct arena *arena, const struct plan *plan, bool allowed, struct observation *out);
 
 /* Whether a cursor that was opened under `rules` may go on under today's policy.  False with
  * *needs set: this relation's list is to be read, and to be asked again with it. */

@@ -338,6 +338,18 @@ static void keep_message(struct exchange *x)
 		abort(); /* the same bytes were parsed before */
 }
 
+/* Recorded beside what is done; it changes nothing of that. */
+static void observe(struct exchange *x, bool allowed)
+{
+	const struct policy *p = x->snapshot->policy;
+
+	if (!p->any_observed || !x->plan.row)
+		return;
+	policy_observe(p, &x->facts, &x->command, &x->arena, &x->plan, allowed, &x->would);
+	if (x->would.there && allowed && !x->would.allowed)
+		count(x->worker, METRIC_WOULD_REFUSE, 1);
+}
+
 static void decide_and_carry_out(struct exchange *x)
 {
 	struct fault why = {.code = FAULT_NONE};
@@ -351,6 +363,7 @@ static void decide_and_carry_out(struct exchange *x)
 			state = relations_want(x, x->needs, &why);
 		}
 		if (state == LIST_REFUSED) {
+			observe(x, false);
 			exchange_refuse(x, &why, labels);
 			return;
 		}
@@ -359,6 +372,7 @@ static void decide_and_carry_out(struct exchange *x)
 			return;
 		}
 	}
+	observe(x, true);
 	prepare_record(x);
 	carry_out(x);
 }

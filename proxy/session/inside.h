@@ -219,6 +219,7 @@ struct exchange {
 	struct exchange *next_waiting;
 	const struct role *limited; /* the role that decided, if it has limits */
 	bool broke_glass;
+	struct observation would; /* under grants that are only observed */
 	struct plan plan;
 	char request[AUDIT_REQUEST_LEN + 1];
 	uint64_t began_us;

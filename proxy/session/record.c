@@ -1,6 +1,7 @@
 #include "session/inside.h"
 
 #include "util/clock.h"
+#include "util/json.h"
 
 static void put_who(struct session *s, struct audit_record *r)
 {
@@ -28,6 +29,47 @@ void keep_record(struct exchange *x)
 
 	for (size_t i = 0; i < COUNT_OF(texts); i++)
 		*texts[i] = arena_copy(&x->arena, *texts[i]);
+}
+
+/* {"decision":"allow","rule":"roles.nurse.grants[1]","less":["identity"],"rows":true}; `less`
+ * are classes that did leave. */
+static struct bytes would_text(struct exchange *x, const struct policy *p, class_set left)
+{
+	const struct observation *o = &x->would;
+	struct buf *out = &x->worker->text;
+	class_set less = o->less & left;
+	size_t n = 0;
+
+	buf_clear(out);
+	buf_put_format(out, "{\"decision\":\"%s\"", o->allowed ? "allow" : "refuse");
+	if (!o->allowed)
+		buf_put_format(out, ",\"code\":%d", fault_server_code(o->code));
+	if (o->rule.len) {
+		buf_put(out, NAME(",\"rule\":"));
+		json_put_string(out, o->rule);
+	}
+	for (size_t i = 0; i < p->nclasses; i++) {
+		if (!(less & (class_set)1 << i))
+			continue;
+		buf_put_str(out, n++ ? "," : ",\"less\":[");
+		json_put_string(out, p->classes[i]);
+	}
+	buf_put_str(out, n ? "]" : "");
+	buf_put_str(out, o->other_rows ? ",\"rows\":true" : "");
+	buf_put_str(out, o->as_statistics ? ",\"statistics\":true}" : "}");
+	return arena_copy(&x->arena, buf_bytes(out));
+}
+
+static void record_would(struct exchange *x, const struct policy *p, const struct disclosure *d)
+{
+	class_set left = d->plaintext | d->masked | d->ciphertext;
+
+	if (!x->would.there)
+		return;
+	x->record.would = would_text(x, p, left);
+	if (x->would.allowed &&
+		(x->would.less & left || x->would.other_rows || x->would.as_statistics))
+		count(x->worker, METRIC_WOULD_CHANGE, 1);
 }
 
 /* All that the record will say of who and what, in memory that outlives the message; what the
@@ -59,6 +101,8 @@ void prepare_record(struct exchange *x)
 	r->break_glass = x->broke_glass;
 	if (x->snapshot) {
 		r->policy = bytes_str(x->snapshot->policy->hash);
+		if (x->would.there)
+			r->would = would_text(x, x->snapshot->policy, 0);
 		record_shape(r, &x->worker->text, a, x->snapshot->policy, &x->plan, &x->command);
 	}
 }
@@ -101,6 +145,7 @@ void record_result(struct exchange *x, const struct disclosure *d)
 	x->code = d->code;
 	r->way = bytes_str(x->plan.reply.behind_barrier ? "barrier" : "native");
 	r->disclosed = disclosed_text(x, p, d);
+	record_would(x, p, d);
 	/* An insert's subjects are those that it wrote; a reply's those that it showed. */
 	r->subjects = d->nsubjects ? d->subjects : x->written;
 	r->nsubjects = d->nsubjects ? d->nsubjects : x->nwritten;

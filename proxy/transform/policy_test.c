@@ -36,6 +36,7 @@ static void make_user(struct testing *t, struct bytes vault)
 				(struct attribute){e.name, element_string(&e)};
 	}
 	t->facts.user = &t->user;
+	t->facts.observe = t->test->observed;
 	t->facts.vault = vault;
 	t->facts.method = role->auth_scram ? AUTH_SCRAM : AUTH_X509;
 	/* From where the role may be used, at a time when it may. */
