@@ -38,6 +38,14 @@ static bool read_comment(struct deciding *d)
 	return true;
 }
 
+/* {aggregate: 1} */
+static bool names_no_collection(const struct element *first)
+{
+	int64_t n;
+
+	return element_int(first, &n) && n == 1;
+}
+
 bool find_namespace(struct deciding *d, const struct command_row *row)
 {
 	struct plan *plan = d->plan;
@@ -47,6 +55,10 @@ bool find_namespace(struct deciding *d, const struct command_row *row)
 	plan->ns = d->c->db;
 	if (row->on != ON_COLLECTION)
 		return true;
+	if (row->id == COMMAND_AGGREGATE && names_no_collection(&d->c->first)) {
+		plan->ns = arena_dotted(d->arena, plan->db, NAME("$cmd.aggregate"));
+		return true;
+	}
 	if (d->c->first.type != TYPE_STRING)
 		return fault_name(d->why, FAULT_UNAUTHORIZED, plan->db);
 	name = element_string(&d->c->first);

@@ -38,6 +38,7 @@ struct bytes plan_bytes(struct deciding *d, struct buf *built);
 bool choose_grant(struct deciding *d, uint32_t actions) MUST_CHECK;
 bool role_applies(const struct role *role, const struct facts *facts);
 bool role_excludes(const struct role *role, struct bytes other);
+bool grant_fits_purpose(const struct grant *g, struct bytes purpose);
 /* Whether a is at least as wide as b on the namespace. */
 bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
 	struct bytes ns, bool writes);
@@ -182,6 +183,13 @@ bool decide_count(struct deciding *d) MUST_CHECK;
 bool decide_distinct(struct deciding *d) MUST_CHECK;
 bool decide_view_find(struct deciding *d) MUST_CHECK;
 bool decide_explain(struct deciding *d) MUST_CHECK;
+/* {aggregate: 1}: of documents that the command brings. */
+bool decide_documents(struct deciding *d) MUST_CHECK;
+/* The stages of a pipeline from number `at` on, which run behind the secure view: judges them,
+ * and places the barriers of other collections. */
+bool check_stages_behind(struct deciding *d, struct bytes pipeline, size_t at) MUST_CHECK;
+/* What an exchange needs to know of a reply from behind the barrier. */
+void finish_behind(struct deciding *d);
 /* aggregate, count and distinct under a grant that gives statistics only. */
 bool decide_statistics(struct deciding *d) MUST_CHECK;
 /* The namespace that the command names. */

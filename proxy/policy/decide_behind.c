@@ -186,7 +186,7 @@ void note_what_is_shown(struct reply_rules *reply, const struct deciding *d)
 		note_node_shown(reply, &d->view->root, true);
 }
 
-static void finish_behind(struct deciding *d)
+void finish_behind(struct deciding *d)
 {
 	struct reply_rules *reply = &d->plan->reply;
 
@@ -234,8 +234,7 @@ static bool put_stages(struct deciding *d, const struct element *pipeline, size_
 	return prepend_rows(d, pipeline, false);
 }
 
-/* The stages from `at` on. */
-static bool check_rest(struct deciding *d, struct bytes pipeline, size_t at)
+bool check_stages_behind(struct deciding *d, struct bytes pipeline, size_t at)
 {
 	struct doc_iter it = doc_iter_of(pipeline);
 	struct analysis a;
@@ -285,7 +284,7 @@ void point_to_collection(struct deciding *d)
 /* What of the pipeline is not proven, behind fence and secure view. */
 static bool place_behind(struct deciding *d, const struct element *pipeline, size_t proven)
 {
-	return check_rest(d, pipeline->value, proven) && put_stages(d, pipeline, proven);
+	return check_stages_behind(d, pipeline->value, proven) && put_stages(d, pipeline, proven);
 }
 
 static bool place_named(struct deciding *d, const struct element *pipeline, size_t proven)

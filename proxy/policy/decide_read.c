@@ -141,6 +141,8 @@ bool decide_aggregate(struct deciding *d)
 	const struct element *pipeline = command_field(d->c, "pipeline");
 	struct analysis a;
 
+	if (!d->plan->collection.len)
+		return decide_documents(d);
 	d->asks = true;
 	if (!choose_grant(d, ACTION_READ))
 		return false;

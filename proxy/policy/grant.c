@@ -129,7 +129,7 @@ bool grant_is_wider(const struct policy *p, const struct grant *a, const struct 
 	return tree_is_wider(&v->root, &w->root, writes);
 }
 
-static bool fits_purpose(const struct grant *g, struct bytes purpose)
+bool grant_fits_purpose(const struct grant *g, struct bytes purpose)
 {
 	for (size_t i = 0; i < g->npurposes; i++)
 		if (bytes_equal(g->purposes[i], purpose))
@@ -155,7 +155,7 @@ static void add_candidates(struct deciding *d, const struct grant *grants, size_
 		if ((g->actions & actions) != actions ||
 			!grant_covers(g, plan->db, plan->collection))
 			continue;
-		if (!fits_purpose(g, plan->purpose))
+		if (!grant_fits_purpose(g, plan->purpose))
 			found->purpose_missing = true;
 		else if (found->count < POLICY_GRANTS_MAX)
 			found->list[found->count++] = g;

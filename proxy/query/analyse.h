@@ -51,4 +51,7 @@ bool options_stand_once(struct bytes options, struct fault *why) MUST_CHECK;
 /* The name of a collection as a server takes it, not of a system collection. */
 bool collection_name_fits(struct bytes name);
 
+/* Judges {$documents: …} as the first stage where no collection is read; any other is a fault. */
+bool analyse_documents(const struct element *stage, struct fault *why) MUST_CHECK;
+
 #endif

@@ -326,6 +326,7 @@ static bool read_stage(
 		return stage_facet(a, e, why);
 	case STAGE_RESHAPES:
 		return stage_unproven(a, e, true, why);
+	case STAGE_DOCUMENTS:
 	case STAGE_UNKNOWN:
 		break;
 	}
@@ -339,6 +340,18 @@ bool stage_field(const struct element *stage, struct element *e, struct fault *w
 
 	return (stage->type == TYPE_DOCUMENT && doc_next(&it, e) && !doc_next(&it, &second)) ||
 	       fault_name(why, FAULT_WRONG_TYPE, bytes_str("pipeline"));
+}
+
+bool analyse_documents(const struct element *stage, struct fault *why)
+{
+	struct analysis unused = {.reaches = 0};
+	struct element e;
+
+	if (!stage_field(stage, &e, why))
+		return false;
+	if (stage_operator(e.name) != STAGE_DOCUMENTS)
+		return fault_name(why, FAULT_STAGE, e.name);
+	return !element_is_document(&e) || known_names_only(&unused, e.value, why);
 }
 
 bool analyse_stage(struct analysis *a, const struct element *stage, struct fault *why)

@@ -259,6 +259,25 @@ def test_a_walk_shows_what_the_role_sees(samples, clients):
     assert found["g"] == []
 
 
+def test_documents_that_the_command_brings(proxy, samples, clients):
+    database = clients["masked"].healthcare_db
+    wanted = [{"k": i} for i in range(7)]
+    assert list(database.aggregate([{"$documents": wanted}], batchSize=2)) == wanted
+    found = list(database.aggregate([
+        {"$documents": [{"k": 3}]},
+        {"$lookup": {"from": "samples", "localField": "k", "foreignField": "open", "as": "s"}}]))
+    assert {d["_id"] for d in found[0]["s"]} == {i for i in range(40) if i % 7 == 3}
+    assert all("secret" not in d for d in found[0]["s"])
+    record = [r for r in proxy.records() if r["event"] == "access"][-1]
+    assert (record["ns"], record["way"]) == ("healthcare_db.$cmd.aggregate", "barrier")
+    for stages in ([{"$match": {}}], [{"$documents": wanted}, {"$out": "x"}],
+                   [{"$documents": wanted}, {"$lookup": {"from": "other", "pipeline": [],
+                                                         "as": "x"}}]):
+        with pytest.raises(OperationFailure) as caught:
+            database.aggregate(stages)
+        assert caught.value.code == 13
+
+
 def test_facets_inherit_the_view(samples):
     (found,) = samples.aggregate([{"$facet": {
         "bands": [{"$sortByCount": "$bands"}], "hidden": [{"$replaceWith": {"s": "$secret"}}, {"$sortByCount": "$s"}],
