@@ -51,8 +51,7 @@ bool find_namespace(struct deciding *d, const struct command_row *row)
 	struct plan *plan = d->plan;
 	struct bytes name;
 
-	plan->db = d->c->db;
-	plan->ns = d->c->db;
+	plan->db = plan->ns = arena_copy(d->arena, d->c->db);
 	if (row->on != ON_COLLECTION)
 		return true;
 	if (row->id == COMMAND_AGGREGATE && names_no_collection(&d->c->first)) {
@@ -64,9 +63,10 @@ bool find_namespace(struct deciding *d, const struct command_row *row)
 	name = element_string(&d->c->first);
 	if (!collection_name_fits(name) || plan->db.len + 1 + name.len > COMMAND_NS_MAX)
 		return fault_name(d->why, FAULT_INVALID_NAMESPACE, name);
-	plan->collection = name;
-	plan->upstream_collection = name;
+	/* Of the plan's own: it outlives the message. */
 	plan->ns = arena_dotted(d->arena, plan->db, name);
+	plan->db = bytes_head(plan->ns, plan->db.len);
+	plan->collection = plan->upstream_collection = bytes_from(plan->ns, plan->db.len + 1);
 	return true;
 }
 
@@ -211,7 +211,7 @@ bool policy_decide(const struct policy *p, const struct facts *facts, const stru
 		.policy = p, .facts = facts, .c = c, .arena = arena, .plan = plan, .why = why};
 
 	*plan = (struct plan){.row = command_look_up(c->name), .policy = p, .arena = arena};
-	plan->db = plan->ns = c->db;
+	plan->db = plan->ns = arena_copy(arena, c->db);
 	if (!plan->row)
 		return fault_name(why,
 			command_is_refused(c->name) ? FAULT_REFUSED_COMMAND : FAULT_NO_SUCH_COMMAND,
