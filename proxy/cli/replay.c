@@ -18,7 +18,8 @@ struct replaying {
 
 struct replay_choice replay_choice(size_t number)
 {
-	return (struct replay_choice){.paths = number & 1, .zeros = number & 2};
+	return (struct replay_choice){
+		.falses = number & 1, .ids = number / 2 == 1, .zeros = number / 2 == 2};
 }
 
 static bool take(struct replaying *r, char c)
@@ -71,10 +72,12 @@ static void put_filled(struct buf *to, struct bytes text)
 static bool put_placeholder(struct replaying *r, struct bytes name, struct bytes type)
 {
 	static const uint8_t zeros[16];
-	bool zero = r->choice.zeros;
+	bool zero = r->choice.zeros || (r->choice.ids && bytes_equal(name, NAME("_id")));
 
 	if (bytes_equal_str(type, "string"))
-		doc_put_string(r->out, name, bytes_str(r->choice.paths ? "$" UNNAMED : "x"));
+		doc_put_string(r->out, name, NAME("x"));
+	else if (bytes_equal_str(type, "path"))
+		doc_put_string(r->out, name, NAME("$" UNNAMED));
 	else if (bytes_equal_str(type, "int"))
 		doc_put_int32(r->out, name, !zero);
 	else if (bytes_equal_str(type, "long"))
@@ -82,7 +85,7 @@ static bool put_placeholder(struct replaying *r, struct bytes name, struct bytes
 	else if (bytes_equal_str(type, "double"))
 		doc_put_double(r->out, name, zero ? 0 : 1);
 	else if (bytes_equal_str(type, "bool"))
-		doc_put_bool(r->out, name, !zero);
+		doc_put_bool(r->out, name, !r->choice.falses);
 	else if (bytes_equal_str(type, "null") || bytes_equal_str(type, "other"))
 		doc_put_null(r->out, name);
 	else if (bytes_equal_str(type, "objectId"))
@@ -102,6 +105,19 @@ static bool put_placeholder(struct replaying *r, struct bytes name, struct bytes
 			bytes_of("", 0));
 	else
 		return false;
+	return true;
+}
+
+/* true or false, of an option that is kept as it was. */
+static bool put_flag(struct replaying *r, struct bytes name)
+{
+	const bool value = *r->at == 't';
+	const struct bytes word = bytes_str(value ? "true" : "false");
+
+	if (!bytes_start_with(bytes_of(r->at, (size_t)(r->end - r->at)), word))
+		return false;
+	r->at += word.len;
+	doc_put_bool(r->out, name, value);
 	return true;
 }
 
@@ -187,6 +203,8 @@ static bool put_value(struct replaying *r, struct bytes name)
 	bool fine, list = r->at < r->end && *r->at == '[';
 	size_t begun;
 
+	if (r->at < r->end && (*r->at == 't' || *r->at == 'f'))
+		return put_flag(r, name);
 	if (!list && (r->at == r->end || *r->at != '{'))
 		return put_text(r, name);
 	if (++r->depth > LINE_DEPTH_MAX)

@@ -9,10 +9,11 @@
 #include "util/buf.h"
 
 struct replay_choice {
-	bool paths; /* texts are paths of fields that nobody named, in expressions */
-	bool zeros; /* numbers are 0, booleans false */
+	bool zeros;  /* numbers are 0, else 1 */
+	bool ids;    /* but those called _id, which are 0 in any case */
+	bool falses; /* what booleans are */
 };
-#define REPLAY_CHOICES 4u
+#define REPLAY_CHOICES 6u
 struct replay_choice replay_choice(size_t number);
 
 /* Appends the OP_MSG.  `comment`: a document for the command's `comment`; empty: none.  False:

@@ -15,6 +15,8 @@
 #define COMPARED_MAX (1u << 30)
 
 struct shaping {
+	const struct policy *policy;
+	struct bytes db;
 	const struct collection *collection;
 	const struct virtual_view *view;
 	const struct command_row *row;
@@ -56,22 +58,47 @@ static bool is_declared(const struct shaping *s, struct bytes path)
 	return !s->view && s->collection && words_find(&s->collection->named, path);
 }
 
-/* Keys of a query's parts that MongoDB knows beside its operators. */
-static const struct bytes part_names[] = {BYTES_LITERAL("q"), BYTES_LITERAL("u"),
-	BYTES_LITERAL("c"), BYTES_LITERAL("limit"), BYTES_LITERAL("multi"), BYTES_LITERAL("upsert"),
-	BYTES_LITERAL("collation"), BYTES_LITERAL("arrayFilters"), BYTES_LITERAL("hint"),
-	BYTES_LITERAL("sort"), BYTES_LITERAL("key"), BYTES_LITERAL("name"), BYTES_LITERAL("unique"),
-	BYTES_LITERAL("sparse"), BYTES_LITERAL("locale"), BYTES_LITERAL("strength"),
-	BYTES_LITERAL("path"), BYTES_LITERAL("bsonType"), BYTES_LITERAL("required"),
-	BYTES_LITERAL("properties"), BYTES_LITERAL("level"), BYTES_LITERAL("w"), BYTES_LITERAL("j"),
-	BYTES_LITERAL("wtimeout"), BYTES_LITERAL("mode"), BYTES_LITERAL("batchSize")};
+static bool knows_collection(const struct shaping *s, struct bytes name)
+{
+	const struct policy *p = s->policy;
+
+	for (size_t i = 0; i < p->ncollections; i++)
+		if (bytes_equal(p->collections[i].db, s->db) &&
+			bytes_equal(p->collections[i].name, name))
+			return true;
+	for (size_t i = 0; i < p->nviews; i++)
+		if (bytes_equal(p->views[i].db, s->db) && bytes_equal(p->views[i].name, name))
+			return true;
+	return false;
+}
+
+/* Keys of a query's parts that MongoDB knows beside its operators: options of stages and
+ * arguments of expressions among them. */
+static const char part_names[] =
+	"q u c limit multi upsert collation arrayFilters hint sort key name unique sparse "
+	"locale strength path bsonType required properties level w j wtimeout mode "
+	"batchSize from localField foreignField as let pipeline coll into on whenMatched "
+	"whenNotMatched includeArrayIndex preserveNullAndEmptyArrays startWith "
+	"connectFromField connectToField maxDepth depthField restrictSearchWithMatch "
+	"groupBy boundaries default output buckets granularity newRoot size partitionBy "
+	"partitionByFields sortBy window documents range unit field bounds step value "
+	"method input in cond vars if then else branches case initialValue date format "
+	"timezone onNull onError to regex options replacement find chars start end "
+	"startDate endDate startOfWeek amount dateString binSize year month day hour "
+	"minute second millisecond";
 static struct words parts;
 static pthread_once_t parts_once = PTHREAD_ONCE_INIT;
 
 static void fill_parts(void)
 {
-	for (size_t i = 0; i < COUNT_OF(part_names); i++)
-		words_add(&parts, part_names[i], &part_names[i]);
+	const char *at = part_names;
+
+	while (*at) {
+		size_t len = strcspn(at, " ");
+
+		words_add(&parts, bytes_of(at, len), at);
+		at += len + strspn(at + len, " ");
+	}
 }
 
 static bool is_part(struct bytes name)
@@ -252,14 +279,53 @@ static void put_array(struct shaping *s, struct bytes array, struct bytes above)
 	buf_put_u8(s->out, ']');
 }
 
+/* What another collection, a path or an option is called, where it is the policy's word or
+ * MongoDB's: without it nobody could say later what a command asked for. */
+static bool is_word_of_option(const struct shaping *s, const struct element *e)
+{
+	static const char *const collections[] = {"from", "coll", "$unionWith", "into", "$out"};
+	static const char *const paths[] = {
+		"key", "localField", "foreignField", "connectFromField", "connectToField"};
+	struct bytes text = element_string(e);
+
+	for (size_t i = 0; i < COUNT_OF(collections); i++)
+		if (element_named(e, collections[i]))
+			return knows_collection(s, text);
+	for (size_t i = 0; i < COUNT_OF(paths); i++)
+		if (element_named(e, paths[i]))
+			return is_declared(s, text) || known_prefix(s, text, text).len;
+	return element_named(e, "locale") && bytes_equal(text, NAME("simple"));
+}
+
+static void put_string(struct shaping *s, const struct element *e)
+{
+	struct bytes text = element_string(e), prefix;
+
+	if (!is_word_of_option(s, e)) {
+		if (!text.len || text.at[0] != '$')
+			buf_put(s->out, type_text(TYPE_STRING));
+		else if (!put_expression(s, text))
+			buf_put(s->out, NAME("\"?path\""));
+	} else if (is_declared(s, text) || !(prefix = known_prefix(s, text, text)).len) {
+		json_put_string(s->out, text);
+	} else {
+		buf_put_u8(s->out, '"');
+		buf_put(s->out, prefix);
+		buf_put(s->out, NAME("?\""));
+	}
+}
+
 static void put_value(struct shaping *s, const struct element *e, struct bytes above)
 {
 	if (e->type == TYPE_DOCUMENT)
 		put_document(s, e->value, above);
 	else if (e->type == TYPE_ARRAY)
 		put_array(s, e->value, above);
-	else if (e->type != TYPE_STRING || !element_string(e).len ||
-		 element_string(e).at[0] != '$' || !put_expression(s, element_string(e)))
+	else if (e->type == TYPE_STRING)
+		put_string(s, e);
+	else if (e->type == TYPE_BOOL && (element_named(e, "upsert") || element_named(e, "multi")))
+		buf_put_str(s->out, element_truth(e) ? "true" : "false");
+	else
 		buf_put(s->out, type_text(e->type));
 }
 
@@ -297,22 +363,6 @@ static bool is_frame_field(struct bytes name)
 	return false;
 }
 
-/* The field of distinct, if the policy has it: "medical_info.condition", "medical_info.?". */
-static void put_key(struct shaping *s, const struct element *e)
-{
-	struct bytes path = element_string(e), prefix = known_prefix(s, path, path);
-
-	if (is_declared(s, path)) {
-		json_put_string(s->out, path);
-	} else if (prefix.len) {
-		buf_put_u8(s->out, '"');
-		buf_put(s->out, prefix);
-		buf_put(s->out, NAME("?\""));
-	} else {
-		buf_put(s->out, type_text(e->type));
-	}
-}
-
 static void put_fields(struct shaping *s, const struct command *c, bool known)
 {
 	size_t others = 0;
@@ -329,11 +379,7 @@ static void put_fields(struct shaping *s, const struct command *c, bool known)
 		buf_put_u8(s->out, ',');
 		put_name(s, e->name);
 		s->counts = element_named(e, "documents");
-		if (s->row->id == COMMAND_DISTINCT && e->type == TYPE_STRING &&
-			element_named(e, "key"))
-			put_key(s, e);
-		else
-			put_value(s, e, bytes_of("", 0));
+		put_value(s, e, bytes_of("", 0));
 	}
 	for (size_t i = 0; i < c->nseq; i++) {
 		s->counts = bytes_equal_str(c->seq[i].name, "documents");
@@ -416,6 +462,8 @@ void record_shape(struct audit_record *r, struct buf *text, struct arena *arena,
 	const struct policy *p, const struct plan *plan, const struct command *c)
 {
 	struct shaping s = {
+		.policy = p,
+		.db = c->db,
 		.collection = policy_collection(p, plan->ns),
 		.view = policy_view(p, plan->ns),
 		.out = text,

@@ -152,3 +152,22 @@ def test_bad_usage(log, tmp_path):
     file = tmp_path / "x.jsonl"
     file.write_text("no record\n")
     diff(file, HOSPITAL, expect=1)
+
+
+def test_what_a_record_keeps_of_options(proxy, tmp_path):
+    """Which collection is joined, whether _id is left out, whether an update is an upsert."""
+    clients = Clients(proxy)
+    doctor = clients.patients("dr.nord")
+    before = len(proxy.records())
+    list(doctor.find({}, {"_id": 0, "medical_info.condition": 1}))
+    list(doctor.aggregate([{"$lookup": {"from": "patients", "localField": "admission_info.admission_type",
+                                        "foreignField": "admission_info.admission_type", "as": "others"}},
+                           {"$limit": 1}, {"$project": {"medical_info": 1}}]))
+    doctor.update_one({"personal_info.name": "Ada Durand"}, {"$set": {"medical_info.condition": "Flu"}})
+    clients.close()
+    new = [r for r in proxy.records()[before:] if "shape" in r]
+    assert "'from': 'patients'" in str(new) and "'upsert': False" in str(new)
+    (tmp_path / "log.jsonl").write_text(
+        "".join(json.dumps(r, separators=(",", ":"), ensure_ascii=False) + "\n" for r in new))
+    found = told(tmp_path / "log.jsonl", HOSPITAL, expect=0)
+    assert found["undecided"] == 0 and found["unchanged"] == found["requests"] == 3

@@ -134,9 +134,9 @@ static void test_shapes(void **state)
 			"{\"aggregate\":\"y\",\"pipeline\":[{\"$group\":{\"_id\":\"$a\",\"?1\":{\"$"
 			"sum\":"
 			"\"?int\"},\"?2\":{\"$first\":\"$$ROOT.b.c.?\"},\"?3\":{\"$max\":\"?"
-			"string\"},\"?4\":"
-			"{\"$min\":\"?string\"},\"?5\":{\"$push\":\"$$ROOT\"},\"?6\":{\"$last\":\"?"
-			"string\"}}}]}"},
+			"path\"},\"?4\":"
+			"{\"$min\":\"?path\"},\"?5\":{\"$push\":\"$$ROOT\"},\"?6\":{\"$last\":\"?"
+			"path\"}}}]}"},
 		{"{\"distinct\": \"y\", \"key\": \"b.c.Ada\", \"query\": {}}",
 			"{\"distinct\":\"y\",\"key\":\"b.c.?\",\"query\":{}}"},
 		{"{\"distinct\": \"y\", \"key\": \"a\"}", "{\"distinct\":\"y\",\"key\":\"a\"}"},
@@ -147,6 +147,23 @@ static void test_shapes(void **state)
 			"{\"insert\":\"y\",\"documents\":[{\"a\":\"?int\",\"b\":{\"c\":\"?int\",\"?"
 			"\":1},"
 			"\"?\":1}]}"},
+		/* What options name, where it is the policy's word. */
+		{"{\"aggregate\": \"y\", \"pipeline\": [{\"$lookup\": {\"from\": \"y\", "
+		 "\"localField\": \"a\", \"foreignField\": \"Ada\", \"as\": \"a\"}}, "
+		 "{\"$unionWith\": \"Ada\"}, {\"$unwind\": \"$Ada\"}]}",
+			"{\"aggregate\":\"y\",\"pipeline\":[{\"$lookup\":{\"from\":\"y\","
+			"\"localField\":\"a\",\"foreignField\":\"?string\",\"as\":\"?string\"}},{"
+			"\"$unionWith\":\"?string\"},{\"$unwind\":\"?path\"}]}"},
+		{"{\"distinct\": \"y\", \"key\": \"a.Ada\"}",
+			"{\"distinct\":\"y\",\"key\":\"a.?\"}"},
+		{"{\"distinct\": \"y\", \"key\": \"Ada\", \"collation\": {\"locale\": "
+		 "\"simple\"}}",
+			"{\"distinct\":\"y\",\"key\":\"?string\",\"collation\":{\"locale\":"
+			"\"simple\"}}"},
+		{"{\"update\": \"y\", \"updates\": [{\"q\": {\"a\": true}, \"u\": {}, \"upsert\": "
+		 "true, \"multi\": false}]}",
+			"{\"update\":\"y\",\"updates\":[{\"q\":{\"a\":\"?bool\"},\"u\":{},"
+			"\"upsert\":true,\"multi\":false}]}"},
 		/* Arrays as their distinct shapes. */
 		{"{\"find\": \"y\", \"filter\": {\"a\": {\"$in\": [1, 2, \"x\", 3, \"y\", []]}}}",
 			"{\"find\":\"y\",\"filter\":{\"a\":{\"$in\":[\"?int\",\"?string\",[]]}}}"},
