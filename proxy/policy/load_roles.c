@@ -197,7 +197,7 @@ static void load_auth(struct loader *l, const struct yaml_node *node, struct rol
 		else
 			role->auth_x509 = true;
 	}
-	if (!role->auth_scram && !role->auth_x509)
+	if (!node->count)
 		complain(l->complaints, node->at, "auth: [scram, x509]", "nobody could log in");
 }
 
@@ -262,7 +262,7 @@ static void load_networks(struct loader *l, const struct yaml_node *node, struct
 			complain(l->complaints, child->at, "10.0.0.0/16 or 2001:db8::/32",
 				"a network is expected");
 	}
-	if (!role->nnetworks)
+	if (!node->count)
 		complain(l->complaints, node->at, "leave it out for any", "no network is named");
 }
 

@@ -85,6 +85,7 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 	const struct yaml_node *fields = yaml_get(node, "fields");
 	const struct yaml_node *accountable = yaml_get(node, "accountable");
 	const struct yaml_node *min_group = yaml_get(node, "min_group");
+	size_t before = l->complaints->count;
 	int64_t least = 0;
 
 	v->at = node->key_at;
@@ -119,7 +120,8 @@ static void load_view(struct loader *l, const struct yaml_node *node)
 		complain(l->complaints, node->at, "add `fields:`", "the view has no fields");
 	else
 		load_view_fields(l, fields, v);
-	if (!build_virtual_stages(&p->arena, v, &v->stages))
+	/* Of a field with a mistake there may be no mask to build. */
+	if (l->complaints->count == before && !build_virtual_stages(&p->arena, v, &v->stages))
 		complain(l->complaints, v->at, "take fields nearer to the top",
 			"the view is nested too deeply for a pipeline");
 	load_print(node, v->print);
