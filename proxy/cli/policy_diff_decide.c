@@ -149,10 +149,10 @@ static const struct relation_list *const *empty_lists(
 static struct place place_of_rule(const struct policy *p, struct bytes role_name, struct bytes rule)
 {
 	const struct role *role = policy_role(p, role_name);
+	const struct grant *g = policy_grant(p, role_name, rule);
 
-	for (size_t i = 0; role && i < role->ngrants; i++)
-		if (bytes_equal(role->grants[i].rule, rule))
-			return role->grants[i].at;
+	if (g)
+		return g->at;
 	return role ? role->at : (struct place){0};
 }
 

@@ -9,6 +9,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/explain_parts.h"
 #include "transform/transform.h"
 #include "util/clock.h"
 #include "util/file.h"
@@ -23,7 +24,7 @@
 
 struct explaining {
 	const char *folder, *as, *users_file, *command, *purpose;
-	struct args_list attributes;
+	struct args_list attributes, lists;
 	bool json;
 	struct policy *policy;
 	struct users *users;
@@ -261,7 +262,7 @@ static const char *clearance_text(const struct view_node *node)
 }
 
 typedef void path_fn(
-	struct explaining *x, struct bytes path, const char *class, const char *how, bool first);
+	struct bytes path, const char *class, const struct view_node *node, bool first);
 
 static void each_path(struct explaining *x, path_fn *visit)
 {
@@ -277,72 +278,16 @@ static void each_path(struct explaining *x, path_fn *visit)
 		uint8_t class = f->of_subject ? x->policy->restricted
 					      : view_node_of(&v->from->tree, f->path, &at)->class;
 
-		visit(x, f->name,
+		visit(f->name,
 			f->of_subject ? "(subject)" : (const char *)x->policy->classes[class].at,
-			clearance_text(&node), first);
+			&node, first);
 	}
 	for (size_t i = 0; !v && c && i < c->nfields; i++, first = false) {
 		const struct view_node *node = view_node_of(&s->root, c->fields[i].path, &at);
 
-		visit(x, c->fields[i].path, (const char *)x->policy->classes[c->fields[i].class].at,
-			clearance_text(node), first);
+		visit(c->fields[i].path, (const char *)x->policy->classes[c->fields[i].class].at,
+			node, first);
 	}
-}
-
-static void print_path(
-	struct explaining *x, struct bytes path, const char *class, const char *how, bool first)
-{
-	(void)x;
-	printf("%-9s %-40.*s %-14s %s\n", first ? "shows" : "", BYTES_ARG(path), class, how);
-}
-
-static void print_quoted(struct bytes text)
-{
-	struct buf quoted;
-
-	buf_init(&quoted, 1u << 20);
-	json_put_string(&quoted, text);
-	printf("%.*s", BYTES_ARG(buf_bytes(&quoted)));
-	buf_fini(&quoted);
-}
-
-static void print_path_json(
-	struct explaining *x, struct bytes path, const char *class, const char *how, bool first)
-{
-	(void)x;
-	printf("%s{\"path\":", first ? "" : ",");
-	print_quoted(path);
-	printf(",\"class\":");
-	print_quoted(bytes_str(class));
-	printf(",\"as\":\"%s\"}", how);
-}
-
-/* ------------------------------------------------------------------- words */
-
-static const char *way(const struct plan *plan)
-{
-	if (plan->reply.names_group)
-		return "behind the secure view, with its patients named";
-	if (plan->reply.statistics)
-		return "behind the secure view, as statistics";
-	return plan->reply.behind_barrier ? "behind the secure view" : "as it is";
-}
-
-static const struct grant *grant_of_rule(
-	const struct policy *p, struct bytes role, struct bytes rule)
-{
-	const struct role *r = policy_role(p, role);
-
-	for (size_t i = 0; r && i < r->ngrants; i++)
-		if (bytes_equal(r->grants[i].rule, rule))
-			return &r->grants[i];
-	for (size_t i = 0; r && i < r->nobserved; i++)
-		if (bytes_equal(r->observed[i].rule, rule))
-			return &r->observed[i];
-	for (size_t i = 0; r && r->break_glass && i < r->break_glass->ngrants; i++)
-		if (bytes_equal(r->break_glass->grants[i].rule, rule))
-			return &r->break_glass->grants[i];
-	return NULL;
 }
 
 /* Lines of at most WIDTH columns, the later ones indented. */
@@ -365,6 +310,65 @@ static void print_wrapped(const char *label, const char *text)
 			text++;
 	}
 	puts(text);
+}
+
+/* What a mask leaves, on a line of its own. */
+static void print_path(
+	struct bytes path, const char *class, const struct view_node *node, bool first)
+{
+	struct buf mask;
+
+	printf("%-9s %-40.*s %-14s %s\n", first ? "shows" : "", BYTES_ARG(path), class,
+		clearance_text(node));
+	if (node->clearance != CLEAR_MASK)
+		return;
+	buf_init(&mask, 65536);
+	explain_mask(node->mask, &mask);
+	buf_put_u8(&mask, '\0');
+	if (!mask.failed && mask.len > 1)
+		print_wrapped("", (const char *)mask.at);
+	buf_fini(&mask);
+}
+
+static void print_quoted(struct bytes text)
+{
+	struct buf quoted;
+
+	buf_init(&quoted, 1u << 20);
+	json_put_string(&quoted, text);
+	printf("%.*s", BYTES_ARG(buf_bytes(&quoted)));
+	buf_fini(&quoted);
+}
+
+static void print_path_json(
+	struct bytes path, const char *class, const struct view_node *node, bool first)
+{
+	struct buf mask;
+
+	printf("%s{\"path\":", first ? "" : ",");
+	print_quoted(path);
+	printf(",\"class\":");
+	print_quoted(bytes_str(class));
+	printf(",\"as\":\"%s\"", clearance_text(node));
+	if (node->clearance == CLEAR_MASK) {
+		buf_init(&mask, 65536);
+		explain_mask(node->mask, &mask);
+		printf(",\"mask\":");
+		print_quoted(buf_bytes(&mask));
+		buf_fini(&mask);
+	}
+	putchar('}');
+}
+
+/* ------------------------------------------------------------------- words */
+
+static const char *way(const struct plan *plan)
+{
+	if (plan->reply.names_group)
+		return "behind the secure view, with its patients named";
+	if (plan->reply.statistics)
+		return "behind the secure view, as statistics";
+	return plan->reply.behind_barrier ? "behind the secure view" : "as it is";
 }
 
 /* One field of the command on a line of its own, and of a pipeline each stage; what does
@@ -424,7 +428,7 @@ static void print_sent(struct explaining *x)
 
 static void print_allowed(struct explaining *x)
 {
-	const struct grant *g = grant_of_rule(x->policy, x->plan.role, x->plan.rule);
+	const struct grant *g = policy_grant(x->policy, x->plan.role, x->plan.rule);
 	char *rows = NULL;
 
 	printf("verdict   allowed, %s\n", way(&x->plan));
@@ -436,6 +440,7 @@ static void print_allowed(struct explaining *x)
 	}
 	print_sent(x);
 	each_path(x, print_path);
+	explain_grants(x->policy, &x->facts, &x->parsed, &x->plan);
 	if (x->plan.writes)
 		puts("record    an intent before it is sent, and the outcome");
 	free(rows);
@@ -443,7 +448,7 @@ static void print_allowed(struct explaining *x)
 
 static void print_refused(struct explaining *x)
 {
-	const struct grant *g = grant_of_rule(x->policy, x->plan.role, x->plan.rule);
+	const struct grant *g = policy_grant(x->policy, x->plan.role, x->plan.rule);
 	char text[FAULT_TEXT_MAX];
 
 	printf("verdict   refused with code %d, %s\n", fault_server_code(x->why.code),
@@ -452,6 +457,7 @@ static void print_refused(struct explaining *x)
 		printf("grant     %.*s (%s:%u) came nearest\n", BYTES_ARG(g->rule), g->at.file,
 			g->at.line);
 	print_wrapped("error", fault_text(&x->why, text, sizeof(text)));
+	explain_grants(x->policy, &x->facts, &x->parsed, &x->plan);
 }
 
 static void print_allowed_json(struct explaining *x)
@@ -472,8 +478,10 @@ static void print_allowed_json(struct explaining *x)
 	free(json);
 	buf_fini(&sent);
 	each_path(x, print_path_json);
-	printf("],\"names_subjects\":%s}\n",
+	printf("],\"names_subjects\":%s,\"others\":",
 		reply->names_subjects || reply->names_group ? "true" : "false");
+	explain_grants_json(x->policy, &x->facts, &x->parsed, &x->plan);
+	puts("}");
 }
 
 static void print_refused_json(struct explaining *x)
@@ -485,12 +493,15 @@ static void print_refused_json(struct explaining *x)
 	print_quoted(x->plan.rule);
 	printf(",\"error\":");
 	print_quoted(bytes_str(fault_text(&x->why, text, sizeof(text))));
+	printf(",\"others\":");
+	explain_grants_json(x->policy, &x->facts, &x->parsed, &x->plan);
 	puts("}");
 }
 
 static int explain(struct explaining *x)
 {
-	if (!find_user(x) || !add_attributes(x) || !parse_command(x))
+	if (!find_user(x) || !add_attributes(x) || !parse_command(x) ||
+		!explain_lists(&x->lists, x->policy, &x->arena, &x->facts))
 		return CLI_BAD;
 	x->allowed = command_parse(&x->parsed, buf_bytes(&x->message), &x->why) &&
 		     policy_decide(x->policy, &x->facts, &x->parsed, &x->arena, &x->plan, &x->why);
@@ -513,6 +524,7 @@ int cli_policy_explain(int argc, char **argv)
 		{.name = "--command", .value = &x.command},
 		{.name = "--users", .value = &x.users_file},
 		{.name = "--attr", .list = &x.attributes},
+		{.name = "--list", .list = &x.lists},
 		{.name = "--purpose", .value = &x.purpose},
 		{.name = "--observe", .flag = &x.facts.observe},
 		{.name = "--json", .flag = &x.json},
@@ -525,6 +537,7 @@ int cli_policy_explain(int argc, char **argv)
 		return args_exit(end);
 	if (!x.as || !x.command) {
 		args_list_fini(&x.attributes);
+		args_list_fini(&x.lists);
 		return cli_usage(COMMAND, "explain needs --as and --command");
 	}
 	complaints_init(&complaints);
@@ -542,6 +555,7 @@ int cli_policy_explain(int argc, char **argv)
 	buf_fini(&x.message);
 	arena_fini(&x.arena);
 	args_list_fini(&x.attributes);
+	args_list_fini(&x.lists);
 	complaints_fini(&complaints);
 	return code;
 }

@@ -285,6 +285,7 @@ bool choose_grant(struct deciding *d, uint32_t actions)
 
 	if (d->explains)
 		actions = ACTION_EXPLAIN;
+	plan->actions = actions;
 	if (bytes_equal(plan->ns, d->facts->vault))
 		return refuse(d, FAULT_UNAUTHORIZED);
 	if (!asks_for_glass(d, &glass))
@@ -359,4 +360,27 @@ bool policy_knows_options(
 				return true;
 	}
 	return false;
+}
+
+static const struct grant *grant_named(const struct grant *list, size_t n, struct bytes rule)
+{
+	for (size_t i = 0; i < n; i++)
+		if (bytes_equal(list[i].rule, rule))
+			return &list[i];
+	return NULL;
+}
+
+const struct grant *policy_grant(const struct policy *p, struct bytes name, struct bytes rule)
+{
+	const struct role *role = policy_role(p, name);
+	const struct grant *found;
+
+	if (!role)
+		return NULL;
+	found = grant_named(role->grants, role->ngrants, rule);
+	if (!found)
+		found = grant_named(role->observed, role->nobserved, rule);
+	if (!found && role->break_glass)
+		found = grant_named(role->break_glass->grants, role->break_glass->ngrants, rule);
+	return found;
 }

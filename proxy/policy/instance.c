@@ -12,6 +12,11 @@ const struct relation_list *facts_list(const struct facts *facts, const struct r
 	return NULL;
 }
 
+bool facts_has_list(const struct facts *facts, const struct relation *r)
+{
+	return facts_list(facts, r) != NULL;
+}
+
 static bool put_template(struct instance *i, struct buf *out, const struct element *e)
 {
 	struct bytes text = element_string(e), name, value;

@@ -119,6 +119,7 @@ struct plan {
 	struct bytes upstream_collection; /* differs for a virtual view */
 	struct bytes rule;                /* that allowed, or that came nearest */
 	struct bytes role, purpose;
+	uint32_t actions;             /* that its grant must allow */
 	struct bytes rows;            /* the row filter that applies; empty: none */
 	const struct relation *needs; /* a list that the decision lacks, or NULL */
 	size_t reason_len;

@@ -90,6 +90,29 @@ void policy_relation_print(struct relation_list *list);
 bool policy_decide(const struct policy *p, const struct facts *facts, const struct command *c,
 	struct arena *arena, struct plan *plan, struct fault *why) MUST_CHECK;
 
+/* The grant of that name, observed ones and those of break-glass included, or NULL. */
+const struct grant *policy_grant(const struct policy *p, struct bytes role, struct bytes rule);
+/* What became of a grant when a command was decided. */
+enum grant_fate {
+	GRANT_CHOSEN,
+	GRANT_NARROWER,
+	GRANT_AS_WIDE,        /* as the chosen one, which stands before it */
+	GRANT_UNORDERED,      /* none was chosen: of some, none is the widest */
+	GRANT_ROLE_UNUSABLE,  /* until, networks, auth or exclusive */
+	GRANT_ROLE_NOT_NAMED, /* the comment names another */
+	GRANT_OTHER_ACTIONS,
+	GRANT_OTHER_PURPOSE,
+	GRANT_OBSERVED,         /* it never decides */
+	GRANT_REPLACED,         /* by observed ones, where facts.observe asks for it */
+	GRANT_NOT_IN_EMERGENCY, /* break-glass is decided alone */
+};
+typedef void grant_fate_fn(void *context, const struct grant *g, enum grant_fate fate);
+/* Visits the user's grants on the namespace of a command that was decided as `plan` says,
+ * those of break-glass left out. */
+void policy_each_grant(const struct policy *p, const struct facts *facts, const struct command *c,
+	const struct plan *plan, grant_fate_fn *visit, void *context);
+bool facts_has_list(const struct facts *facts, const struct relation *r);
+
 /* What would have become of a command if the grants that are only observed were enforced: on
  * each namespace on which the user has such grants, they stand in the place of all others. */
 struct observation {

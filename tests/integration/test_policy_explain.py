@@ -101,3 +101,87 @@ def test_bad_usage(words, what):
 
 def test_bad_json():
     assert explain("{", "--as", "doctor", expect=2) == ""
+
+
+def told_of(folder, command, *words, expect=0):
+    return json.loads(run([harness.PROGRAM, "policy", "explain", folder, "--json", "--command",
+                           json.dumps(command), *words], expect=expect))
+
+
+POLICY = """mongoward: 1
+classes: {identity: {}, medical: {}}
+collections:
+  clinic.cases:
+    fields:
+      name:    {class: identity, type: string}
+      born:    {class: identity, type: date}
+      age:     {class: medical}
+      weight:  {class: medical}
+      ward:    {class: technical, type: string}
+relations: {team: {from: clinic.team, where: {user: "${user.id}"}, gives: ward}}
+roles:
+  nurse:
+    grants:
+      - namespace: clinic.cases
+        do: [read]
+        rows: {ward: {$in: "${team}"}}
+        see:
+          name: {mask: partial, keep_first: 2, keep_last: 1}
+          born: {mask: truncate, to: month}
+          age: {mask: bands, edges: [18, 65]}
+          weight: {mask: round, to: 5}
+          technical: {mask: constant, value: W}
+      - {namespace: clinic.cases, do: [read], purpose: [research], see: {medical: plaintext}}
+      - {namespace: clinic.cases, do: [update], change: [medical]}
+      - {namespace: clinic.cases, do: [read], mode: observe, see: {medical: plaintext}}
+  wide: {grants: [{namespace: clinic.cases, do: [read], see: {"*": plaintext}}, {namespace: clinic.cases, do: [read], see: {medical: plaintext}}]}
+  late: {until: "2001-01-01", grants: [{namespace: clinic.cases, do: [read], see: {"*": plaintext}}]}
+"""
+CASES = {"find": "cases", "$db": "clinic"}
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clinic")
+    (folder / "p.yaml").write_text(POLICY)
+    return folder
+
+
+def test_what_masks_leave(clinic):
+    found = told_of(clinic, CASES, "--as", "nurse", "--list", "team=W1,W2")
+    assert found["rows"] == {"ward": {"$in": ["W1", "W2"]}}
+    assert {s["path"]: s.get("mask") for s in found["shows"]} == {
+        "name": "keeps the first 2 and the last 1 characters", "born": "to the first instant of the month",
+        "age": "one of <18, 18-64, 65+", "weight": "to a multiple of 5", "ward": 'always "W"'}
+    text = run([harness.PROGRAM, "policy", "explain", clinic, "--as", "nurse", "--list", "team=W1",
+                "--command", json.dumps(CASES)])
+    assert "keeps the first 2 and the last 1 characters" in text
+    assert all(len(line) <= 80 for line in text.splitlines() if "p.yaml" not in line)
+
+
+def test_why_others_did_not_decide(clinic):
+    found = told_of(clinic, CASES, "--as", "nurse", "--list", "team=[]")
+    assert {o["rule"][-2]: o["why"] for o in found["others"]} == {
+        "1": "other_purpose", "2": "other_actions", "3": "observed"}
+    assert [o["line"] for o in found["others"]] == [24, 25, 26]
+    found = told_of(clinic, CASES, "--as", "wide")
+    assert [(o["rule"], o["why"]) for o in found["others"]] == [("roles.wide.grants[1]", "narrower")]
+    found = told_of(clinic, CASES, "--as", "late", expect=1)
+    assert [o["why"] for o in found["others"]] == ["role_unusable"]
+    found = told_of(clinic, CASES, "--as", "nurse", "--observe")
+    assert {o["rule"][-2]: o["why"] for o in found["others"]} == {
+        "0": "replaced", "1": "replaced", "2": "replaced"}
+
+
+def test_two_of_which_none_is_wider(clinic):
+    found = told_of(clinic, CASES, "--as", "nurse", "--purpose", "research", "--list", "team=W1", expect=1)
+    assert {o["rule"][-2]: o["why"] for o in found["others"]} == {
+        "0": "unordered", "1": "unordered", "2": "other_actions", "3": "observed"}
+
+
+@pytest.mark.parametrize("words", [["--list", "team"], ["--list", "tem=W1"], ["--list", "team=[1"],
+                                   ["--list", "team=A", "--list", "team=B"]])
+def test_bad_lists(clinic, words):
+    told = run([harness.PROGRAM, "policy", "explain", clinic, "--as", "nurse", "--command",
+                json.dumps(CASES), *words], expect=2)
+    assert told == ""
