@@ -267,10 +267,10 @@ class Proxy:
         self.ended = []  # (exit code, stderr) of each that ran
         self.init_output = ""
 
-    def init(self, policy=ROOT / "policies/hospital"):
+    def init(self, policy=ROOT / "policies/hospital", expect=0):
         self.init_output = run(
             [PROGRAM, "init", self.folder, "--upstream", self.upstream_uri, "--password-stdin"],
-            stdin=self.upstream_password + "\n")
+            stdin=self.upstream_password + "\n", expect=expect)
         if policy:
             target = self.folder / "policies/hospital"
             shutil.rmtree(target, ignore_errors=True)

@@ -300,7 +300,8 @@ def test_starts(kept, tmp_path):
 @pytest.fixture
 def plain(tmp_path):
     """A configuration that nothing runs on."""
-    proxy = harness.Proxy(tmp_path / "mongoward", "mongodb://nobody@127.0.0.1:1/").init()
+    proxy = harness.Proxy(tmp_path / "mongoward", "mongodb://nobody@127.0.0.1:1/").init(
+        expect=3)
     for name in SIGNERS:
         seal(proxy, "--new-key", proxy.folder / name)
     return proxy
