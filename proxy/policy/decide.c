@@ -51,7 +51,7 @@ bool find_namespace(struct deciding *d, const struct command_row *row)
 	struct plan *plan = d->plan;
 	struct bytes name;
 
-	plan->db = plan->ns = arena_copy(d->arena, d->c->db);
+	plan->ns = plan->db;
 	if (row->on != ON_COLLECTION)
 		return true;
 	if (row->id == COMMAND_AGGREGATE && names_no_collection(&d->c->first)) {
