@@ -250,13 +250,11 @@ static void kill_left_open(struct exchange *x, int64_t upstream_id, struct bytes
 	kill_upstream_cursor(x->worker, &cursor);
 }
 
-/* Lists of a database's collections have a namespace of no collection: "db.$cmd.NAME". */
-static void take_namespace(struct exchange *x, struct bytes upstream_ns)
+/* A list of a database's collections has a namespace of no collection. */
+static void name_listing(struct exchange *x)
 {
-	struct bytes prefix = arena_dotted(&x->arena, x->plan.db, NAME("$cmd."));
-
-	if (!x->plan.collection.len && !x->has_cursor && bytes_start_with(upstream_ns, prefix))
-		x->plan.ns = arena_copy(&x->arena, upstream_ns);
+	if (x->plan.reply.form == REPLY_COLLECTIONS && !x->has_cursor)
+		x->plan.ns = arena_dotted(&x->arena, x->plan.db, NAME("$cmd.listCollections"));
 }
 
 /* Where the upstream's cursor is: by what was sent, not by what it says. */
@@ -283,7 +281,7 @@ int64_t note_cursor(struct exchange *x, const struct element *cursor)
 		(void)element_int(id, &upstream_id);
 	if (ns->type != TYPE_STRING)
 		return 0;
-	take_namespace(x, element_string(ns));
+	name_listing(x);
 	if (x->plan.glass) {
 		/* One batch was asked for; whatever is left open is nobody's. */
 		kill_left_open(x, upstream_id, namespace_upstream(x));

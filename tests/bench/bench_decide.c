@@ -201,7 +201,7 @@ static void measure(struct setting *s, size_t roles, size_t k)
 
 int main(int argc, char **argv)
 {
-	static const unsigned more[] = {2, 990};
+	static const unsigned more[] = {2, 980};
 	uint8_t key[MASTER_LEN] = {1};
 	struct fault why;
 	struct master *master;
