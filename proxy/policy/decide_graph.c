@@ -139,7 +139,8 @@ bool place_graph(struct placing *p, const struct element *e)
 		return false;
 	if (p->named || (!f.d.virtual && f.d.view->transparent && !f.d.rows.len))
 		return true;
-	if (f.d.virtual)
+	/* What is read again comes in the order of its _id. */
+	if (f.d.virtual || !foreign_is_stored_plain(&f, NAME("_id")))
 		return fault_name(p->d->why, FAULT_STAGE, e->name);
 	if (g.depth_field.type)
 		return fault_name(p->d->why, FAULT_NOT_PROVEN, g.depth_field.name);
