@@ -18,12 +18,13 @@ struct deciding {
 	const struct grant *grant;                    /* chosen */
 	const struct secure_view *view;               /* its view; NULL for a virtual view */
 	const struct virtual_view *virtual;
-	struct bytes rows; /* the row filter with the user's values; or empty */
-	bool rows_sealed;  /* its literals have their edits */
-	bool foreign_rows; /* a collection that the pipeline reads as well has a row filter */
-	bool counts_alike; /* likewise a min_group */
-	bool asks;         /* the command can be a question for statistics */
-	bool explains;     /* the command is not carried out: `explain` takes the place of `read` */
+	struct bytes rows;   /* the row filter with the user's values; or empty */
+	bool rows_sealed;    /* its literals have their edits */
+	bool foreign_rows;   /* a collection that the pipeline reads as well has a row filter */
+	bool counts_alike;   /* likewise a min_group */
+	bool compares_names; /* a barrier tells fields apart by their names */
+	bool asks;           /* the command can be a question for statistics */
+	bool explains; /* the command is not carried out: `explain` takes the place of `read` */
 };
 
 /* What the policy says of the collection behind the command; NULL: nothing. */
@@ -150,6 +151,8 @@ struct bytes carried_name(size_t part, char out[2]);
  * behind those stages.  Begins the plan anew: earlier edits are forgotten. */
 bool run_behind(
 	struct deciding *d, const struct element *pipeline, enum reply_form form) MUST_CHECK;
+/* Whether these compare names of fields, which a collation would take for alike. */
+bool barrier_compares_names(const struct deciding *d);
 /* The stages themselves, as elements of a pipeline; with the row filter, or without. */
 struct bytes view_stages(struct deciding *d, bool with_rows);
 /* The same commands as pipelines. */

@@ -55,6 +55,7 @@ bool choose_foreign(struct placing *p, struct bytes name, struct foreign *f)
 	}
 	d->plan->observed |= f->plan.observed;
 	d->foreign_rows |= f->d.rows.len > 0;
+	d->compares_names |= barrier_compares_names(&f->d);
 	d->counts_alike |= f->d.virtual && f->d.virtual->min_group;
 	/* Whatever is put into the request belongs to the one plan that there is. */
 	f->d.plan = d->plan;

@@ -124,7 +124,7 @@ static bool is_simple(const struct element *collation)
 static bool needs_simple_collation(const struct deciding *d)
 {
 	return d->rows.len || d->foreign_rows || d->plan->glass || d->counts_alike ||
-	       (d->virtual && d->virtual->min_group) ||
+	       d->compares_names || (d->virtual && d->virtual->min_group) ||
 	       (d->grant && d->grant->statistics.min_group);
 }
 
