@@ -1,12 +1,12 @@
 #include "audit/glass_log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "audit/line.h"
 #include "audit/line_file.h"
+#include "audit/log_files.h"
 #include "util/memory.h"
 
 struct review {
@@ -100,8 +100,9 @@ static void read_line(struct reading *r, const struct line *l)
 		keep_review(r, l);
 }
 
-static bool read_file(struct reading *r, const char *path)
+static bool read_file(void *context, const char *path)
 {
+	struct reading *r = context;
 	enum line_read how = LINE_READ_FAILED;
 	struct line_file in;
 	struct bytes text;
@@ -123,19 +124,6 @@ static bool read_file(struct reading *r, const char *path)
 		       (unsigned long long)in.line);
 }
 
-static int is_log(const struct dirent *entry)
-{
-	size_t len = strlen(entry->d_name);
-
-	return len > 6 && strcmp(entry->d_name + len - 6, ".jsonl") == 0 &&
-	       !strstr(entry->d_name, "-keys.jsonl");
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 static void tell_reviews(struct reading *r)
 {
 	for (size_t i = 0; i < r->nreviews; i++) {
@@ -151,28 +139,19 @@ static void tell_reviews(struct reading *r)
 bool glass_log_read(const char *folder, glass_line_fn *each, void *context, struct fault *why)
 {
 	struct reading r = {.each = each, .context = context, .why = why};
-	struct dirent **list;
-	bool fine = true;
-	int n = scandir(folder, &list, is_log, by_bytes);
+	enum log_files_end end;
 
-	if (n < 0)
-		return fault_set(why, FAULT_INTERNAL, "%.80s: %s", folder, strerror(errno));
 	line_parser_init(&r.parser);
 	buf_init(&r.text, LINE_MAX_LEN);
-	for (int i = 0; i < n; i++) {
-		char *path = memory_format("%s/%s", folder, list[i]->d_name);
-
-		fine = fine && read_file(&r, path);
-		free(path);
-		free(list[i]);
-	}
-	free(list);
-	if (fine)
+	end = log_files_each(folder, read_file, &r);
+	if (end == LOG_FILES_FAILED)
+		(void)fault_set(why, FAULT_INTERNAL, "%.80s: %s", folder, strerror(errno));
+	if (end == LOG_FILES_ALL)
 		tell_reviews(&r);
 	for (size_t i = 0; i < r.nreviews; i++)
 		free(r.reviews[i].user);
 	free(r.reviews);
 	buf_fini(&r.text);
 	line_parser_fini(&r.parser);
-	return fine;
+	return end == LOG_FILES_ALL;
 }

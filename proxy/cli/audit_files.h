@@ -2,13 +2,10 @@
 #ifndef PROXY_CLI_AUDIT_FILES_H
 #define PROXY_CLI_AUDIT_FILES_H
 
-#include <stdbool.h>
+#include "audit/log_files.h"
 
-/* False: stop; it has said why. */
-typedef bool audit_file_fn(void *context, const char *path);
-
-/* Visits a file, or the logs of a folder in order.  False: `visit` stopped, or the folder
+/* Visits a file, or the logs of a folder in order.  False: `visit` stopped, and has said why, or the folder
  * cannot be read, which is said as `command`'s. */
-bool audit_files_each(const char *command, const char *path, audit_file_fn *visit, void *context);
+bool audit_files_each(const char *command, const char *path, log_files_fn *visit, void *context);
 
 #endif
