@@ -4,6 +4,7 @@ import datetime
 import pathlib
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -72,6 +73,15 @@ def own_proxy(tmp_path_factory, own_upstream):
     proxy = make_proxy(tmp_path_factory.mktemp("own-proxy"), own_upstream).start()
     yield proxy
     finish(proxy)
+
+
+def metric(proxy, name):
+    """A number of the proxy's, as its page has it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics") as page:
+        for line in page.read().decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[1])
+    raise AssertionError(name)
 
 
 class Clients(dict):

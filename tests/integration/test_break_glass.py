@@ -2,14 +2,13 @@
 
 import json
 import time
-import urllib.request
 
 import bson
 import pytest
 from pymongo.errors import OperationFailure
 
 import wire
-from conftest import Clients, finish
+from conftest import Clients, finish, metric
 from harness import PROGRAM, ROOT, Proxy, eventually, password_of, run
 
 USERS = {
@@ -67,14 +66,6 @@ def names(found):
 
 def uses(proxy):
     return [r for r in proxy.records() if r.get("break_glass")]
-
-
-def metric(proxy, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics") as page:
-        for line in page.read().decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
-    raise AssertionError(name)
 
 
 def unreviewed(proxy):

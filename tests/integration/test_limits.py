@@ -1,11 +1,10 @@
 """What one user may have in a day or in a minute: counted over connections, workers and reloads."""
 
-import urllib.request
 
 import pytest
 from pymongo.errors import OperationFailure
 
-from conftest import Clients, finish
+from conftest import Clients, finish, metric
 from harness import ROOT, Proxy, eventually
 
 USERS = {
@@ -45,14 +44,6 @@ def refused(action):
         action()
     assert caught.value.code == 13
     return caught.value.details["errmsg"]
-
-
-def metric(proxy, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics") as page:
-        for line in page.read().decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
-    raise AssertionError(name)
 
 
 def open_cursors(upstream):

@@ -1,11 +1,10 @@
 """`mode: observe`: a rule is tried in production; it gives nothing, takes nothing, and is recorded."""
 
-import urllib.request
 
 import pytest
 from pymongo.errors import OperationFailure
 
-from conftest import Clients, finish
+from conftest import Clients, finish, metric
 from harness import PROGRAM, ROOT, Proxy, eventually, run
 
 USERS = {
@@ -38,14 +37,6 @@ def cases(proxy):
     clients = Clients(proxy)
     yield lambda user: clients[user].clinic.cases
     clients.close()
-
-
-def metric(proxy, name):
-    with urllib.request.urlopen(f"http://127.0.0.1:{proxy.admin_port}/metrics") as page:
-        for line in page.read().decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
-    raise AssertionError(name)
 
 
 def last(proxy, **wanted):

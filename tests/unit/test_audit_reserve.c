@@ -1,27 +1,19 @@
 /* A disk that fills: what is set aside goes to records with care, and the log stays one. */
-#include "unit.h"
+#include "audit_log_fixture.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
 
-#include "audit/audit.h"
 #include "audit/system.h"
-#include "audit/verify.h"
 #include "util/file.h"
-#include "util/memory.h"
 
 #define RESERVE (64u * 1024)
 
-static char root[64], folder[96], witness[96], key[96], public_key[96], reserve[128];
-static const char *witnesses[] = {witness};
+static char reserve[128];
 static struct audit_system real;
 /* Full: what has its place already can be written, and nothing else. */
 static atomic_bool disk_is_full, cannot_set_aside;
@@ -52,32 +44,10 @@ static int set_aside_if_room(int fd, off_t len)
 	return -1;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int begin(void **state)
 {
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int set_up(void **state)
-{
-	uint8_t seed[32] = {7}, pk[32], sk[64];
-	char hex[66];
-
-	(void)state;
-	snprintf(root, sizeof(root), "/tmp/test_audit_reserve.XXXXXX");
-	assert_non_null(mkdtemp(root));
-	snprintf(folder, sizeof(folder), "%s/audit", root);
-	snprintf(witness, sizeof(witness), "%s/witness", root);
-	snprintf(key, sizeof(key), "%s/key", root);
-	snprintf(public_key, sizeof(public_key), "%s/key.pub", root);
+	(void)set_up(state);
 	snprintf(reserve, sizeof(reserve), "%s/mw-1.reserve", folder);
-	assert_true(file_create(key, bytes_of(seed, sizeof(seed)), 0600));
-	crypto_sign_seed_keypair(pk, sk, seed);
-	sodium_bin2hex(hex, sizeof(hex), pk, sizeof(pk));
-	hex[64] = '\n';
-	assert_true(file_create(public_key, bytes_of(hex, 65), 0644));
 	real = audit_system;
 	audit_system.write_at = write_if_room;
 	audit_system.set_aside = set_aside_if_room;
@@ -86,58 +56,25 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int tear_down(void **state)
+static int end(void **state)
 {
-	(void)state;
 	audit_system = real;
-	(void)nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	return 0;
+	return tear_down(state);
 }
 
-static struct audit *open_log(uint64_t size, enum audit_durability durability, char why[512])
+static struct audit_config config_with(uint64_t size, enum audit_durability durability)
 {
-	const struct audit_config config = {
-		.instance = "mw-1",
-		.directory = folder,
-		.durability = durability,
-		.signing_key = key,
-		.witness_files = witnesses,
-		.nwitness_files = 1,
-		.reserve = size,
-		.checkpoint_records = 50,
-		.checkpoint_every_us = 100000,
-		.version = "0.1.0",
-	};
-	struct complaints complaints;
-	struct audit *a;
+	struct audit_config config = config_of(durability);
 
-	complaints_init(&complaints);
-	a = audit_open(&config, bytes_str("blake2b:00"), &complaints);
-	snprintf(why, 512, "%.*s", (int)complaints.lines.len,
-		complaints.lines.len ? (const char *)complaints.lines.at : "");
-	complaints_fini(&complaints);
-	return a;
+	config.reserve = size;
+	return config;
 }
 
-static struct audit *open_fine(uint64_t size, enum audit_durability durability)
+static struct audit *open_with(uint64_t size, enum audit_durability durability)
 {
-	char why[512];
-	struct audit *a = open_log(size, durability, why);
+	const struct audit_config config = config_with(size, durability);
 
-	if (!a)
-		fail_msg("%s", why);
-	return a;
-}
-
-struct outcome {
-	atomic_uint durable, failed;
-};
-
-static void on_done(void *context, bool durable)
-{
-	struct outcome *o = context;
-
-	atomic_fetch_add(durable ? &o->durable : &o->failed, 1);
+	return open_fine(&config);
 }
 
 /* Whether one record becomes durable. */
@@ -155,12 +92,8 @@ static bool write_one(struct audit_ring *r, bool care)
 	};
 	struct outcome o = {0};
 
-	audit_submit(r, &record, on_done, &o);
-	audit_ring_commit(r);
-	while (!atomic_load(&o.durable) && !atomic_load(&o.failed)) {
-		audit_ring_collect(r);
-		usleep(200);
-	}
+	submit_as_it_is(r, &o, &record);
+	settle(r, &o, 1);
 	return atomic_load(&o.durable) != 0;
 }
 
@@ -170,21 +103,6 @@ static void fill_up(struct audit_ring *r, bool care)
 	atomic_store(&disk_is_full, true);
 	for (int i = 0; write_one(r, care); i++)
 		assert_true(i < 10000);
-}
-
-static void expect_verified(void)
-{
-	const char *paths[] = {folder};
-	const struct verify_options options = {
-		.paths = paths, .npaths = 1, .witness = witness, .public_key = public_key};
-	struct verify_result result;
-	enum verify_end end = verify_run(&options, &result);
-
-	if (end != VERIFY_WHOLE)
-		fail_msg("%s", result.why);
-	assert_int_equal(result.nchains, 1);
-	assert_int_equal(result.chains[0].proof, VERIFY_PROVEN);
-	verify_result_fini(&result);
 }
 
 static void wait_for(struct audit *a, bool stopped)
@@ -205,7 +123,7 @@ static void test_care_goes_on(void **state)
 {
 	(void)state;
 	for (int mode = AUDIT_STRICT; mode <= AUDIT_FLUSH; mode++) {
-		struct audit *a = open_fine(RESERVE, (enum audit_durability)mode);
+		struct audit *a = open_with(RESERVE, (enum audit_durability)mode);
 		struct audit_ring *r = audit_ring_new(a, NULL, NULL);
 		struct audit_numbers n;
 		int written = 0;
@@ -232,14 +150,14 @@ static void test_care_goes_on(void **state)
 		assert_true(write_one(r, false));
 		audit_ring_free(r);
 		audit_close(a);
-		expect_verified();
+		expect_verified(0);
 	}
 }
 
 /* Before the reserve is used up there is room again. */
 static void test_room_in_time(void **state)
 {
-	struct audit *a = open_fine(RESERVE, AUDIT_STRICT);
+	struct audit *a = open_with(RESERVE, AUDIT_STRICT);
 	struct audit_ring *r = audit_ring_new(a, NULL, NULL);
 
 	(void)state;
@@ -254,13 +172,13 @@ static void test_room_in_time(void **state)
 	}
 	audit_ring_free(r);
 	audit_close(a);
-	expect_verified();
+	expect_verified(0);
 }
 
 /* A start finds it as the last one left it; on a full disk it has none. */
 static void test_starts(void **state)
 {
-	struct audit *a = open_fine(RESERVE, AUDIT_STRICT);
+	struct audit *a = open_with(RESERVE, AUDIT_STRICT);
 	struct audit_ring *r = audit_ring_new(a, NULL, NULL);
 
 	(void)state;
@@ -268,7 +186,7 @@ static void test_starts(void **state)
 	assert_true(write_one(r, true));
 	audit_ring_free(r);
 	audit_close(a);
-	a = open_fine(RESERVE, AUDIT_STRICT);
+	a = open_with(RESERVE, AUDIT_STRICT);
 	r = audit_ring_new(a, NULL, NULL);
 	assert_true(audit_is_stopped(a));
 	assert_false(audit_is_stopped_for_all(a));
@@ -278,15 +196,15 @@ static void test_starts(void **state)
 	wait_for(a, false);
 	audit_ring_free(r);
 	audit_close(a);
-	a = open_fine(RESERVE, AUDIT_STRICT);
+	a = open_with(RESERVE, AUDIT_STRICT);
 	assert_true(is_kept());
 	audit_close(a);
-	expect_verified();
+	expect_verified(0);
 }
 
 static void test_none(void **state)
 {
-	struct audit *a = open_fine(0, AUDIT_STRICT);
+	struct audit *a = open_with(0, AUDIT_STRICT);
 	struct audit_ring *r = audit_ring_new(a, NULL, NULL);
 
 	(void)state;
@@ -297,24 +215,25 @@ static void test_none(void **state)
 	wait_for(a, false);
 	audit_ring_free(r);
 	audit_close(a);
-	expect_verified();
+	expect_verified(0);
 }
 
 static void test_impossible(void **state)
 {
+	const struct audit_config config = config_with(RESERVE, AUDIT_STRICT);
 	char why[512];
 	struct audit *a;
 
 	(void)state;
 	atomic_store(&cannot_set_aside, true);
-	a = open_log(RESERVE, AUDIT_STRICT, why);
+	a = open_log(&config, why);
 	assert_null(a);
 	assert_non_null(strstr(why, "mw-1.reserve"));
 	assert_non_null(strstr(why, "audit.reserve: 0"));
 	atomic_store(&cannot_set_aside, false);
 	assert_int_equal(unlink(reserve), 0);
 	assert_true(file_create(reserve, bytes_str("mine"), 0600));
-	a = open_log(RESERVE, AUDIT_STRICT, why);
+	a = open_log(&config, why);
 	assert_null(a);
 	assert_non_null(strstr(why, "exists"));
 }
@@ -322,11 +241,11 @@ static void test_impossible(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_care_goes_on, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_room_in_time, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_starts, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_none, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_impossible, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_care_goes_on, begin, end),
+		cmocka_unit_test_setup_teardown(test_room_in_time, begin, end),
+		cmocka_unit_test_setup_teardown(test_starts, begin, end),
+		cmocka_unit_test_setup_teardown(test_none, begin, end),
+		cmocka_unit_test_setup_teardown(test_impossible, begin, end),
 	};
 
 	if (sodium_init() < 0)
