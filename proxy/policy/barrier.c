@@ -472,6 +472,14 @@ bool finish_stages(struct arena *arena, struct buf *built, struct bytes *stages)
 	return fits;
 }
 
+bool barrier_compares_names(const struct view_node *root)
+{
+	for (size_t i = 0; i < root->nchildren; i++)
+		if (is_changed(&root->children[i]) && root->children[i].nchildren)
+			return true;
+	return false;
+}
+
 bool build_view_stages(struct arena *arena, const struct view_node *root, struct bytes *stages)
 {
 	struct buf built;

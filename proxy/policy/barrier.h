@@ -50,6 +50,8 @@ void put_mask_expression(
  * nothing is. */
 void put_masked_path(struct buf *out, struct bytes name, const struct mask *mask, struct bytes ref);
 
+/* Whether a collection's stages tell fields apart by their names. */
+bool barrier_compares_names(const struct view_node *root);
 /* The stages of a collection's view, or of a virtual view, as bytes of the arena.  False
  * when they would be nested too deeply for a server, or too large. */
 bool build_view_stages(

@@ -226,6 +226,7 @@ static struct secure_view *compile_view(
 	v->transparent = v->full && !(c && (c->any_encrypted || c->accountable || c->nsubjects));
 	v->plain_declared = all_declared_plain(c, &v->root);
 	v->writes_all = v->root.all_writable;
+	v->compares_names = !v->transparent && barrier_compares_names(&v->root);
 	if (!v->transparent && !build_view_stages(arena, &v->root, &v->stages))
 		complain(l->complaints, g->at, "mask or hide fields nearer to the top",
 			"what the grant sees of %.*s is nested too deeply for a pipeline",

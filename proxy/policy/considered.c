@@ -13,14 +13,6 @@ static struct bytes named_role(const struct command *c)
 	return element_string(&role);
 }
 
-static bool has_purpose(const struct grant *g, struct bytes purpose)
-{
-	for (size_t i = 0; i < g->npurposes; i++)
-		if (bytes_equal(g->purposes[i], purpose))
-			return true;
-	return g->npurposes == 0;
-}
-
 /* Of one that could have decided. */
 static enum grant_fate fate_beside(
 	const struct policy *p, const struct grant *g, const struct plan *plan)
@@ -48,7 +40,7 @@ static enum grant_fate fate_of(const struct policy *p, const struct facts *facts
 		return g->observed ? GRANT_OBSERVED : GRANT_REPLACED;
 	if ((g->actions & plan->actions) != plan->actions)
 		return GRANT_OTHER_ACTIONS;
-	if (!has_purpose(g, plan->purpose))
+	if (!grant_fits_purpose(g, plan->purpose))
 		return GRANT_OTHER_PURPOSE;
 	return plan->glass ? GRANT_NOT_IN_EMERGENCY : fate_beside(p, g, plan);
 }

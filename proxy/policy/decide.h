@@ -18,13 +18,11 @@ struct deciding {
 	const struct grant *grant;                    /* chosen */
 	const struct secure_view *view;               /* its view; NULL for a virtual view */
 	const struct virtual_view *virtual;
-	struct bytes rows;   /* the row filter with the user's values; or empty */
-	bool rows_sealed;    /* its literals have their edits */
-	bool foreign_rows;   /* a collection that the pipeline reads as well has a row filter */
-	bool counts_alike;   /* likewise a min_group */
-	bool compares_names; /* a barrier tells fields apart by their names */
-	bool asks;           /* the command can be a question for statistics */
-	bool explains; /* the command is not carried out: `explain` takes the place of `read` */
+	struct bytes rows; /* the row filter with the user's values; or empty */
+	bool rows_sealed;  /* its literals have their edits */
+	bool by_bytes;     /* a barrier, or what stands with it, compares byte by byte */
+	bool asks;         /* the command can be a question for statistics */
+	bool explains;     /* the command is not carried out: `explain` takes the place of `read` */
 };
 
 /* What the policy says of the collection behind the command; NULL: nothing. */
@@ -39,6 +37,8 @@ struct bytes plan_bytes(struct deciding *d, struct buf *built);
 bool choose_grant(struct deciding *d, uint32_t actions) MUST_CHECK;
 bool role_applies(const struct role *role, const struct facts *facts);
 bool role_excludes(const struct role *role, struct bytes other);
+/* Whether it applies, and is the one that the command names, if it names one; `role` may be NULL. */
+bool role_is_asked(const struct deciding *d, const struct role *role);
 bool grant_fits_purpose(const struct grant *g, struct bytes purpose);
 /* Whether a is at least as wide as b on the namespace. */
 bool grant_is_wider(const struct policy *p, const struct grant *a, const struct grant *b,
@@ -151,8 +151,8 @@ struct bytes carried_name(size_t part, char out[2]);
  * behind those stages.  Begins the plan anew: earlier edits are forgotten. */
 bool run_behind(
 	struct deciding *d, const struct element *pipeline, enum reply_form form) MUST_CHECK;
-/* Whether these compare names of fields, which a collation would take for alike. */
-bool barrier_compares_names(const struct deciding *d);
+/* Whether these compare what a collation would take for alike: names, or rows of a kind. */
+bool view_is_by_bytes(const struct deciding *d);
 /* The stages themselves, as elements of a pipeline; with the row filter, or without. */
 struct bytes view_stages(struct deciding *d, bool with_rows);
 /* The same commands as pipelines. */

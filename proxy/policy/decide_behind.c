@@ -199,15 +199,9 @@ void finish_behind(struct deciding *d)
 	note_what_is_shown(reply, d);
 }
 
-bool barrier_compares_names(const struct deciding *d)
+bool view_is_by_bytes(const struct deciding *d)
 {
-	static const char taken_apart[] = "$objectToArray";
-	struct bytes stages = d->virtual ? d->virtual->stages : d->view->stages;
-
-	for (size_t i = 0; i + sizeof(taken_apart) <= stages.len; i++)
-		if (memcmp(stages.at + i, taken_apart, sizeof(taken_apart)) == 0)
-			return true;
-	return false;
+	return d->virtual ? d->virtual->min_group != 0 : d->view->compares_names;
 }
 
 struct bytes view_stages(struct deciding *d, bool with_rows)
@@ -318,7 +312,7 @@ bool run_behind(struct deciding *d, const struct element *pipeline, enum reply_f
 	d->plan->nedits = d->plan->nsearched = 0;
 	d->plan->reply = (struct reply_rules){.form = form};
 	d->rows_sealed = false;
-	d->compares_names |= barrier_compares_names(d);
+	d->by_bytes |= view_is_by_bytes(d);
 	if (!check_options(d))
 		return false;
 	proven = count_proven(d, pipeline->value);

@@ -39,8 +39,7 @@ static bool choose_role(struct deciding *d)
 		const struct role *role = policy_role(d->policy, user->roles[i]);
 		const struct grant *g;
 
-		if (!role || !role_applies(role, d->facts) ||
-			(d->comment_role.len && !bytes_equal(d->comment_role, role->name)))
+		if (!role_is_asked(d, role))
 			continue;
 		g = reading_grant(d, role);
 		if (g && d->grant)

@@ -54,9 +54,7 @@ bool choose_foreign(struct placing *p, struct bytes name, struct foreign *f)
 		return false;
 	}
 	d->plan->observed |= f->plan.observed;
-	d->foreign_rows |= f->d.rows.len > 0;
-	d->compares_names |= barrier_compares_names(&f->d);
-	d->counts_alike |= f->d.virtual && f->d.virtual->min_group;
+	d->by_bytes |= f->d.rows.len > 0 || view_is_by_bytes(&f->d);
 	/* Whatever is put into the request belongs to the one plan that there is. */
 	f->d.plan = d->plan;
 	if (p->named)

@@ -123,8 +123,7 @@ static bool is_simple(const struct element *collation)
  * written. */
 static bool needs_simple_collation(const struct deciding *d)
 {
-	return d->rows.len || d->foreign_rows || d->plan->glass || d->counts_alike ||
-	       d->compares_names || (d->virtual && d->virtual->min_group) ||
+	return d->rows.len || d->plan->glass || d->by_bytes ||
 	       (d->grant && d->grant->statistics.min_group);
 }
 

@@ -37,6 +37,12 @@ bool role_applies(const struct role *role, const struct facts *facts)
 	return reached;
 }
 
+bool role_is_asked(const struct deciding *d, const struct role *role)
+{
+	return role && (!d->comment_role.len || bytes_equal(d->comment_role, role->name)) &&
+	       role_applies(role, d->facts);
+}
+
 const struct secure_view *grant_view(const struct policy *p, const struct grant *g, struct bytes ns)
 {
 	const struct collection *c = policy_collection(p, ns);
@@ -182,9 +188,7 @@ static void find_candidates(struct deciding *d, uint32_t actions, struct candida
 	for (size_t i = 0; i < user->nroles; i++) {
 		const struct role *role = policy_role(d->policy, user->roles[i]);
 
-		if (d->comment_role.len && !bytes_equal(d->comment_role, user->roles[i]))
-			continue;
-		if (role && role_applies(role, d->facts))
+		if (role_is_asked(d, role))
 			add_candidates(d, role->grants, role->ngrants, actions, found);
 	}
 }
@@ -199,8 +203,7 @@ static bool find_observed(struct deciding *d, uint32_t actions, struct candidate
 	for (size_t i = 0; i < user->nroles; i++) {
 		const struct role *role = policy_role(d->policy, user->roles[i]);
 
-		if (!role || !role_applies(role, d->facts) ||
-			(d->comment_role.len && !bytes_equal(d->comment_role, role->name)))
+		if (!role_is_asked(d, role))
 			continue;
 		for (size_t k = 0; k < role->nobserved; k++)
 			any |= grant_covers(&role->observed[k], d->plan->db, d->plan->collection);

@@ -200,6 +200,7 @@ struct secure_view {
 	bool plain_declared; /* plaintext on every declared path */
 	bool writes_all;     /* write clearance on every path, restricted included */
 	struct bytes stages; /* that make it of stored documents; empty: none are needed */
+	bool compares_names; /* these tell fields apart by name, which a collation takes for alike */
 };
 
 struct see {

@@ -1,8 +1,6 @@
 #include "policy/decide.h"
 
-/* Every list that the facts lack, as an empty one: what a verdict rests on is not what stands
- * in a list. */
-static void fill_lists(const struct policy *p, struct facts *facts, struct arena *arena)
+void policy_fill_lists(const struct policy *p, struct facts *facts, struct arena *arena)
 {
 	static const uint8_t nothing[] = {5, 0, 0, 0, 0};
 	const struct relation_list **all = arena_array(arena, p->nrelations, sizeof(*all));
@@ -53,7 +51,7 @@ void policy_observe(const struct policy *p, const struct facts *facts, const str
 	if (!p->any_observed)
 		return;
 	tried.observe = true;
-	fill_lists(p, &tried, arena);
+	policy_fill_lists(p, &tried, arena);
 	out->allowed = policy_decide(p, &tried, c, arena, &would, &why);
 	out->there = would.observed;
 	if (!out->there)

@@ -113,9 +113,9 @@ struct searched {
 };
 
 struct plan {
-	const struct command_row *row; /* NULL: nothing that is carried out here */
-	struct bytes ns;               /* "db.collection" as the client names it, or "db" */
-	struct bytes db, collection;
+	const struct command_row *row;    /* NULL: nothing that is carried out here */
+	struct bytes ns;                  /* "db.collection" as the client names it, or "db" */
+	struct bytes db, collection;      /* of the arena, as all four are: not of the message */
 	struct bytes upstream_collection; /* differs for a virtual view */
 	struct bytes rule;                /* that allowed, or that came nearest */
 	struct bytes role, purpose;

@@ -81,6 +81,9 @@ bool policy_relation_find(const struct policy *p, const struct relation *r,
 /* Appends the array of its values, from the answer to that find, opened. */
 bool policy_relation_values(const struct relation *r, struct bytes reply, struct buf *out,
 	struct fault *why) MUST_CHECK;
+/* Gives the facts every list that they lack, as an empty one in `arena`: what a verdict rests on
+ * is not what stands in a list. */
+void policy_fill_lists(const struct policy *p, struct facts *facts, struct arena *arena);
 /* Sets `print`. */
 void policy_relation_print(struct relation_list *list);
 

@@ -277,7 +277,7 @@ static bool stage_facet(struct analysis *a, const struct element *e, struct faul
 		return fault_name(why, FAULT_WRONG_TYPE, e->name);
 	it = doc_iter_of(e->value);
 	while (doc_next(&it, &pipeline)) {
-		a->shape = shape_copy(a, &before);
+		a->shape = before; /* entries are only ever added behind these */
 		if (pipeline.type != TYPE_ARRAY)
 			return fault_name(why, FAULT_WRONG_TYPE, pipeline.name);
 		if (!analyse_pipeline(a, pipeline.value, why))

@@ -48,16 +48,6 @@ void shape_put(struct analysis *a, struct shape *s, struct bytes path, enum shap
 	s->entries[s->count++] = (struct shape_entry){.path = path, .kind = kind, .origin = origin};
 }
 
-struct shape shape_copy(struct analysis *a, const struct shape *from)
-{
-	struct shape copy = {.whole = from->whole};
-
-	for (size_t i = 0; i < from->count; i++)
-		shape_put(a, &copy, from->entries[i].path, from->entries[i].kind,
-			from->entries[i].origin);
-	return copy;
-}
-
 /* Servers differ in what they take away through arrays: what a path with a dot hides may
  * still be there. */
 static bool is_surely_gone(const struct shape_entry *e)

@@ -109,8 +109,6 @@ bool shape_use_numbers(
 bool shape_origin(const struct analysis *a, struct bytes path, struct bytes *origin);
 void shape_put(struct analysis *a, struct shape *s, struct bytes path, enum shape_kind kind,
 	struct bytes origin);
-/* A copy that grows by itself. */
-struct shape shape_copy(struct analysis *a, const struct shape *from);
 /* What `path` and all below it are in `from`, put into `to`. */
 void shape_carry(struct analysis *a, const struct shape *from, struct bytes path, struct shape *to);
 

@@ -317,8 +317,6 @@ static void keep_for_later(struct exchange *x)
 	x->no_cursor_timeout = lasting && element_truth(lasting);
 	x->user = x->facts.user->name;
 	x->patience_us = patience_of(x);
-	x->plan.ns = arena_copy(&x->arena, x->plan.ns);
-	x->plan.db = arena_copy(&x->arena, x->plan.db);
 	if (x->plan.reply.form == REPLY_COLLECTIONS && filter && filter->type == TYPE_DOCUMENT)
 		x->list_filter = arena_copy(&x->arena, filter->value);
 }

@@ -93,7 +93,7 @@ void prepare_record(struct exchange *x)
 	r->cursor_of =
 		x->has_cursor ? arena_copy(a, bytes_str(x->cursor.request)) : bytes_of("", 0);
 	r->purpose = arena_copy(a, x->plan.purpose);
-	r->ns = arena_copy(a, x->plan.ns);
+	r->ns = x->plan.ns;
 	r->command = bytes_str(x->plan.row ? x->plan.row->name : "?");
 	r->decision = AUDIT_ALLOW;
 	r->rule = x->plan.rule;
