@@ -6,12 +6,14 @@
 #include <bson/bson.h>
 
 #include "cli/cli.h"
+#include "policy/language.h"
 #include "util/json_writer.h"
 
 #define COMMAND  "policy"
 #define LIST_MAX (1u << 20)
 #define JSON_MAX (1u << 20)
 #define LABEL    10
+#define WIDTH    80
 
 /* ------------------------------------------------------------------------- lists */
 
@@ -91,7 +93,42 @@ bool explain_lists(const struct args_list *given, const struct policy *p, struct
 	return true;
 }
 
+/* -------------------------------------------------------------------------- text */
+
+void explain_wrapped(size_t indent, const char *text)
+{
+	size_t width = WIDTH - indent;
+
+	while (strlen(text) > width) {
+		size_t n = width;
+
+		while (n > width / 2 && text[n] != ' ' && text[n - 1] != ',')
+			n--;
+		/* A character of several bytes is not cut. */
+		while ((text[n] & 0xc0) == 0x80)
+			n++;
+		printf("%.*s\n%*s", (int)n, text, (int)indent, "");
+		text += n;
+		while (*text == ' ')
+			text++;
+	}
+	puts(text);
+}
+
 /* ------------------------------------------------------------------------- masks */
+
+const char *explain_clearance(const struct view_node *node)
+{
+	static const char *const names[] = {
+		[CLEAR_REMOVE] = "not shown",
+		[CLEAR_MASK] = "masked",
+		[CLEAR_CIPHERTEXT] = "ciphertext",
+		[CLEAR_PLAINTEXT] = "plaintext",
+	};
+
+	return node->clearance == CLEAR_MASK ? language_mask_name(node->mask->kind)
+					     : names[node->clearance];
+}
 
 static void put_constant(const struct element *value, struct buf *out)
 {
@@ -115,9 +152,6 @@ static void put_constant(const struct element *value, struct buf *out)
 
 void explain_mask(const struct mask *m, struct buf *out)
 {
-	static const char *const units[] = {
-		[UNIT_YEAR] = "year", [UNIT_MONTH] = "month", [UNIT_DAY] = "day"};
-
 	switch (m->kind) {
 	case MASK_CONSTANT:
 		put_constant(&m->constant, out);
@@ -138,7 +172,8 @@ void explain_mask(const struct mask *m, struct buf *out)
 		buf_put_format(out, "to a multiple of %g", m->to);
 		break;
 	case MASK_TRUNCATE:
-		buf_put_format(out, "to the first instant of the %s", units[m->unit]);
+		buf_put_format(out, "to the first instant of the %s",
+			language_word(WORDS_UNIT, (size_t)m->unit));
 		break;
 	case MASK_COUNT:
 		break;

@@ -10,8 +10,14 @@
 bool explain_lists(const struct args_list *given, const struct policy *p, struct arena *arena,
 	struct facts *facts) MUST_CHECK;
 
+/* "plaintext", "not shown", …, or the mask's name. */
+const char *explain_clearance(const struct view_node *node);
 /* What a mask leaves of a value, in words, into `out`. */
 void explain_mask(const struct mask *m, struct buf *out);
+
+/* Prints lines of at most 80 columns: the first goes on at column `indent`, where the others
+ * begin. */
+void explain_wrapped(size_t indent, const char *text);
 
 /* Prints the user's grants on the namespace that did not decide, and why. */
 void explain_grants(const struct policy *p, const struct facts *facts, const struct command *c,

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "audit/line.h"
+#include "cli/explain_parts.h"
 #include "cli/replay.h"
+#include "policy/language.h"
 #include "query/path.h"
 #include "util/clock.h"
 #include "wire/command.h"
@@ -129,23 +131,6 @@ static void fill_address(uint8_t address[16], struct bytes client)
 
 /* ------------------------------------------------------------------- deciding */
 
-static const struct relation_list *const *empty_lists(
-	struct difference *d, const struct policy *policy)
-{
-	static const uint8_t nothing[] = {5, 0, 0, 0, 0};
-	const struct relation_list **lists =
-		arena_array(&d->arena, policy->nrelations, sizeof(*lists));
-	struct relation_list *made = arena_array(&d->arena, policy->nrelations, sizeof(*made));
-
-	for (size_t i = 0; i < policy->nrelations; i++) {
-		made[i].of = &policy->relations[i];
-		made[i].values = bytes_of(nothing, sizeof(nothing));
-		policy_relation_print(&made[i]);
-		lists[i] = &made[i];
-	}
-	return lists;
-}
-
 static struct place place_of_rule(const struct policy *p, struct bytes role_name, struct bytes rule)
 {
 	const struct role *role = policy_role(p, role_name);
@@ -156,30 +141,19 @@ static struct place place_of_rule(const struct policy *p, struct bytes role_name
 	return role ? role->at : (struct place){0};
 }
 
-static void put_how(struct buf *out, enum clearance clearance, const struct mask *m)
+static void put_how(struct buf *out, const struct view_node *node)
 {
-	static const char *const clearances[] = {
-		[CLEAR_REMOVE] = "not shown",
-		[CLEAR_MASK] = "",
-		[CLEAR_CIPHERTEXT] = "ciphertext",
-		[CLEAR_PLAINTEXT] = "plaintext",
-	};
-	static const char *const masks[MASK_COUNT] = {
-#define MASK(id, name) [MASK_##id] = name,
-#include "policy/masks.def"
-#undef MASK
-	};
-	static const char *const units[] = {"year", "month", "day"};
+	const struct mask *m = node->mask;
 
-	buf_put_str(out, clearance == CLEAR_MASK ? masks[m->kind] : clearances[clearance]);
-	if (clearance != CLEAR_MASK)
+	buf_put_str(out, explain_clearance(node));
+	if (node->clearance != CLEAR_MASK)
 		return;
 	if (m->kind == MASK_PARTIAL)
 		buf_put_format(out, " first %u, last %u", m->keep_first, m->keep_last);
 	if (m->kind == MASK_ROUND)
 		buf_put_format(out, " to %g", m->to);
-	if (m->kind == MASK_TRUNCATE && (size_t)m->unit < COUNT_OF(units))
-		buf_put_format(out, " to %s", units[m->unit]);
+	if (m->kind == MASK_TRUNCATE)
+		buf_put_format(out, " to %s", language_word(WORDS_UNIT, (size_t)m->unit));
 	for (size_t i = 0; m->kind == MASK_BANDS && i < m->nedges; i++)
 		buf_put_format(out, "%s%g", i ? ", " : " at ", m->edges[i]);
 }
@@ -202,8 +176,11 @@ static void put_sees(struct difference *d, struct buf *out, const struct plan *p
 	for (size_t i = 0; v && i < v->nfields; i++) {
 		const struct view_field *f = &v->fields[i];
 
+		const struct view_node node = {
+			.clearance = f->mask ? CLEAR_MASK : CLEAR_PLAINTEXT, .mask = f->mask};
+
 		buf_put_format(out, "%.*s: ", BYTES_ARG(f->name));
-		put_how(out, f->mask ? CLEAR_MASK : CLEAR_PLAINTEXT, f->mask);
+		put_how(out, &node);
 		buf_put_u8(out, '\n');
 	}
 	for (size_t i = 0; !v && s && i < COUNT_OF(d->policies); i++) {
@@ -217,7 +194,7 @@ static void put_sees(struct difference *d, struct buf *out, const struct plan *p
 			if (i && declares(first, c->fields[k].path))
 				continue;
 			buf_put_format(out, "%.*s: ", BYTES_ARG(c->fields[k].path));
-			put_how(out, node->clearance, node->mask);
+			put_how(out, node);
 			buf_put_u8(out, '\n');
 		}
 	}
@@ -280,8 +257,7 @@ static bool decide(struct difference *d, size_t which, const struct person *pers
 	struct facts facts = {.user = &person->user,
 		.method = AUTH_SCRAM,
 		.now_us = clock_realtime_us(),
-		.vault = bytes_str(VAULT),
-		.nlists = policy->nrelations};
+		.vault = bytes_str(VAULT)};
 	struct arena arena;
 	struct command command;
 	struct buf message;
@@ -289,7 +265,6 @@ static bool decide(struct difference *d, size_t which, const struct person *pers
 	struct fault why;
 	bool fine;
 
-	facts.lists = empty_lists(d, policy);
 	fill_address(facts.address, r->client);
 	for (size_t i = 0; i < person->user.nroles; i++) {
 		const struct role *own = policy_role(policy, person->user.roles[i]);
@@ -301,6 +276,7 @@ static bool decide(struct difference *d, size_t which, const struct person *pers
 		return false;
 	*verdict = (struct verdict){.allowed = false};
 	arena_init(&arena);
+	policy_fill_lists(policy, &facts, &arena);
 	buf_init(&message, FRAME_MESSAGE_MAX);
 	fine = replay_message(r->shape, db, comment_of(d, r, role), choice, &message);
 	if (fine) {

@@ -1,3 +1,4 @@
+#include "cli/explain_parts.h"
 #include "cli/policy_diff_inside.h"
 
 #include <stdio.h>
@@ -8,7 +9,6 @@
 #include "util/json_writer.h"
 #include "util/memory.h"
 
-#define WIDTH     80
 #define INDENT    9
 #define OUT_MAX   (256u << 20)
 #define USERS_MAX 5u /* that are named */
@@ -81,24 +81,10 @@ static void print_date(int64_t time_us)
 	printf("%04lld-%02u-%02u", (long long)year, month, day);
 }
 
-/* Lines of at most WIDTH columns. */
 static void print_wrapped(const char *text)
 {
-	size_t width = WIDTH - INDENT;
-
-	while (strlen(text) > width) {
-		size_t n = width;
-
-		while (n > width / 2 && text[n] != ' ')
-			n--;
-		while ((text[n] & 0xc0) == 0x80)
-			n++;
-		printf("%*s%.*s\n", INDENT, "", (int)n, text);
-		text += n;
-		while (*text == ' ')
-			text++;
-	}
-	printf("%*s%s\n", INDENT, "", text);
+	printf("%*s", INDENT, "");
+	explain_wrapped(INDENT, text);
 }
 
 static void print_rule(const char *label, const struct verdict *v)

@@ -244,23 +244,6 @@ static bool put_sent(struct explaining *x, struct buf *readable)
 
 /* --------------------------------------------------------- what comes back */
 
-static const char *clearance_text(const struct view_node *node)
-{
-	static const char *const names[] = {
-		[CLEAR_REMOVE] = "not shown",
-		[CLEAR_MASK] = "masked",
-		[CLEAR_CIPHERTEXT] = "ciphertext",
-		[CLEAR_PLAINTEXT] = "plaintext",
-	};
-	static const char *const masks[MASK_COUNT] = {
-#define MASK(id, name) [MASK_##id] = name,
-#include "policy/masks.def"
-#undef MASK
-	};
-
-	return node->clearance == CLEAR_MASK ? masks[node->mask->kind] : names[node->clearance];
-}
-
 typedef void path_fn(
 	struct bytes path, const char *class, const struct view_node *node, bool first);
 
@@ -290,26 +273,10 @@ static void each_path(struct explaining *x, path_fn *visit)
 	}
 }
 
-/* Lines of at most WIDTH columns, the later ones indented. */
 static void print_wrapped(const char *label, const char *text)
 {
-	size_t width = WIDTH - 10;
-
 	printf("%-9s ", label);
-	while (strlen(text) > width) {
-		size_t n = width;
-
-		while (n > width / 2 && text[n] != ' ' && text[n - 1] != ',')
-			n--;
-		/* A character of several bytes is not cut. */
-		while ((text[n] & 0xc0) == 0x80)
-			n++;
-		printf("%.*s\n%-9s ", (int)n, text, "");
-		text += n;
-		while (*text == ' ')
-			text++;
-	}
-	puts(text);
+	explain_wrapped(10, text);
 }
 
 /* What a mask leaves, on a line of its own. */
@@ -319,7 +286,7 @@ static void print_path(
 	struct buf mask;
 
 	printf("%-9s %-40.*s %-14s %s\n", first ? "shows" : "", BYTES_ARG(path), class,
-		clearance_text(node));
+		explain_clearance(node));
 	if (node->clearance != CLEAR_MASK)
 		return;
 	buf_init(&mask, 65536);
@@ -349,7 +316,7 @@ static void print_path_json(
 	print_quoted(path);
 	printf(",\"class\":");
 	print_quoted(bytes_str(class));
-	printf(",\"as\":\"%s\"", clearance_text(node));
+	printf(",\"as\":\"%s\"", explain_clearance(node));
 	if (node->clearance == CLEAR_MASK) {
 		buf_init(&mask, 65536);
 		explain_mask(node->mask, &mask);
