@@ -225,7 +225,12 @@ static bool check_upsert(struct updating *w)
 		const struct view_node *node;
 		bool at;
 
-		if (u->kind != USE_EQUAL || bytes_equal_str(u->path, "_id"))
+		if (bytes_equal_str(u->path, "_id"))
+			continue;
+		/* A server may take a list of one for an equality, and copy its value. */
+		if (u->kind == USE_IN && doc_count(u->literal.value) == 1 && !d->view->transparent)
+			return fault_name(d->why, FAULT_UPSERT, u->sent);
+		if (u->kind != USE_EQUAL)
 			continue;
 		node = view_node_of(&d->view->root, u->path, &at);
 		if (!(at ? node->all_writable : node->writable))
